@@ -1,0 +1,58 @@
+"""What one question to the LLM came to, and what can go wrong while asking."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`label` None means no label; `note` then says why. `scores` are raw: over the label words, uncalibrated.
+
+    `scores[i]` is the probability of the word for label i (0 부정, 1 중립, 2 긍정); the three sum to 1.
+    `confidence` is the probability of `label`, None where the server gives no probabilities.
+    """
+
+    label: int | None
+    confidence: float | None = None
+    scores: tuple[float, float, float] | None = None
+    note: str = ""
+
+
+class LabelError(RuntimeError):
+    """Base of everything this package raises."""
+
+
+class PromptError(LabelError):
+    """The prompt file is missing or malformed. The message names the file and what is wrong."""
+
+
+class LabelServerError(LabelError):
+    """No LLM server can label. The message names its address, what is wrong and what to start."""
+
+
+class CoverageError(LabelError):
+    """Too many posts of a chunk got no label; its labelled file is not written. Says how many and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a labelling run is: texts in all, answered (from the cache too), without a label so far."""
+
+    total: int
+    done: int
+    cached: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelReport:
+    """What labelling one chunk came to. `coverage` is the labelled share of its posts, 0 to 1."""
+
+    chunk: str
+    labeler: str
+    prompt: str
+    mode: str
+    posts: int
+    labelled: int
+    coverage: float
+    asked: int  # texts sent to the LLM in this run; the others were in the cache
+    counts: dict[str, int] = field(default_factory=dict)  # 부정, 중립, 긍정 -> posts
