@@ -1,0 +1,269 @@
+"""HTTP with manners: robots.txt obeyed, one connection, spaced requests, bounded retries.
+
+It knows nothing of Inven's pages. Fail closed: when the site's rules can't be known, nothing is requested.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from typing import Self
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+from protego import Protego
+
+from pipeline import clock
+
+log = logging.getLogger(__name__)
+
+PRODUCT = "maple-pulse"
+VERSION = "0.1"
+LARGEST_RESPONSE = 8 * 1024 * 1024  # bytes, decoded; Inven's real list pages stay under 512 KB
+ROBOTS_AGE = 24 * 3600.0  # seconds until robots.txt is read again (RFC 9309, 2.4)
+LONGEST_WAIT = 300.0  # seconds; a longer Retry-After ends the attempts instead of being cut short
+LONGEST_PAUSE = 3600.0  # seconds; a site that wants more between two requests wants no crawler
+_REDIRECTS = 5
+_DEADLINE = 4  # times `timeout`: for one whole response, however steadily it drips
+
+
+class InvenError(RuntimeError):
+    """Crawling can't go on. The message says why, and what to do."""
+
+
+class RobotsDisallowed(InvenError):
+    """robots.txt forbids this address to us."""
+
+
+class SiteUnavailable(InvenError):
+    """The site, or its robots.txt, gave no proper answer to any of several attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One response. `status` 0: none came. `problem` says what is wrong with it, "" when nothing is.
+
+    `again`: another attempt may help, after `retry_after` seconds if the site named a time.
+    """
+
+    status: int
+    url: str
+    content: bytes = b""
+    problem: str = ""
+    again: bool = False
+    retry_after: float = 0.0
+
+
+class PoliteClient:
+    """An async context manager over one connection to one site; entering it reads robots.txt.
+
+    `base_url` has no path. `min_interval` and `jitter` are seconds between the starts of two requests
+    (jitter: at most this much more, at random); a longer Crawl-delay of robots.txt counts. `timeout` is
+    seconds for connecting and for each read. `max_attempts` bounds the tries for one page; between them it
+    waits `backoff` seconds, doubled each time. `contact` (ASCII) tells the site whom to write to. `sleep`,
+    `monotonic` and `wall` are clocks for tests. Raises ValueError for arguments that can't be sent.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        contact: str,
+        min_interval: float = 1.5,
+        jitter: float = 1.0,
+        timeout: float = 20.0,
+        max_attempts: int = 4,
+        backoff: float = 2.0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = clock.now,
+    ) -> None:
+        parts = urlsplit(base_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"{base_url!r} is not a site's address, such as https://www.inven.co.kr")
+        if not contact.isascii() or not contact.isprintable():
+            raise ValueError(f"the contact {contact!r} must be plain ASCII, such as an e-mail address")
+        self.base_url = base_url.rstrip("/")
+        self.user_agent = f"{PRODUCT}/{VERSION}" + (f" (+{contact})" if contact else "")
+        self._loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+        self._interval = min_interval
+        self._jitter = jitter
+        self._timeout = timeout
+        self._attempts = max(1, max_attempts)
+        self._backoff = backoff
+        self._sleep = sleep
+        self.monotonic = monotonic
+        self.wall = wall
+        self._lock = asyncio.Lock()
+        self._last_start = float("-inf")
+        self._robots = Protego.parse("")
+        self._robots_read = float("-inf")
+        self._http: httpx.AsyncClient | None = None
+
+    async def __aenter__(self) -> Self:
+        self._http = httpx.AsyncClient(
+            headers={
+                "User-Agent": self.user_agent,
+                "Accept": "text/html, text/plain;q=0.9",
+                "Accept-Encoding": "gzip, deflate",
+                "Accept-Language": "ko",
+            },
+            timeout=self._timeout,
+            limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
+            follow_redirects=False,  # followed here: to the same host only, and at the same pace
+            trust_env=not self._loopback,  # a proxy can't reach our own machine
+        )
+        try:
+            await self._read_robots()
+        except BaseException:
+            await self._http.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._http is not None:
+            await self._http.aclose()
+
+    async def fetch_page(self, url: str) -> Answer:
+        """The HTML page at `url`, or the site's last word about it: any status but 0 and 5xx.
+
+        Raises RobotsDisallowed, and SiteUnavailable when no attempt got an answer.
+        """
+        await self._read_robots()
+        answer = await self._fetch(url, page=True)
+        if answer.status == 0 or answer.status >= 500:
+            later = f" It asks to wait {answer.retry_after:.0f} s." if answer.retry_after else ""
+            raise SiteUnavailable(
+                f"{url} did not answer: {answer.problem}.{later} Nothing is lost: the next run goes on from here."
+            )
+        return answer
+
+    # --- robots.txt -------------------------------------------------------------------------------
+
+    async def _read_robots(self) -> None:
+        """Read robots.txt if that is due. Raises SiteUnavailable when its rules can't be known."""
+        if self.monotonic() - self._robots_read < ROBOTS_AGE:
+            return
+        url = f"{self.base_url}/robots.txt"
+        answer = await self._fetch(url, page=False)
+        text = answer.content.decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")
+        problem = answer.problem or ("" if answer.status == 200 else f"HTTP {answer.status}")
+        if answer.status in {404, 410}:
+            text = problem = ""  # no rules: everything is allowed
+        elif not problem and text.startswith("<"):
+            problem = "a web page instead of rules"
+        if problem:
+            raise SiteUnavailable(
+                f"{url} gave no rules ({problem}), so what it allows is unknown and nothing is requested."
+                " Check the address (INVEN_URL) and the network, and try again later."
+            )
+        self._robots = Protego.parse(text)
+        self._robots_read = self.monotonic()
+
+    def _allowed(self, url: str) -> bool:
+        return self._robots.can_fetch(url, self.user_agent) and self._pause() <= LONGEST_PAUSE
+
+    def _check_robots(self, url: str) -> None:
+        if not self._allowed(url):
+            raise RobotsDisallowed(
+                f"robots.txt of {self.base_url} disallows {urlsplit(url).path} for {PRODUCT}."
+                " Take this board out of crawl.boards in params.yaml, or ask the site."
+            )
+
+    def _pause(self) -> float:
+        """Seconds between the starts of two requests, without jitter."""
+        delay = float(self._robots.crawl_delay(self.user_agent) or 0.0)
+        rate = self._robots.request_rate(self.user_agent)
+        return max(self._interval, delay, rate.seconds / rate.requests if rate and rate.requests else 0.0)
+
+    # --- requests ---------------------------------------------------------------------------------
+
+    async def _fetch(self, url: str, *, page: bool) -> Answer:
+        """The answer of the last attempt that was needed; `page`: HTML under robots.txt."""
+        async with self._lock:  # one request at a time, whoever asks
+            for attempt in range(1, self._attempts + 1):
+                answer = await self._attempt(url, page)
+                if not answer.again or attempt == self._attempts or answer.retry_after > LONGEST_WAIT:
+                    break
+                log.info("%s: %s, attempt %s of %s", url, answer.problem, attempt, self._attempts)
+                wait = self._backoff * 2 ** (attempt - 1) + random.uniform(0, self._backoff)  # noqa: S311
+                await self._sleep(max(wait, answer.retry_after))
+        return answer
+
+    async def _attempt(self, url: str, page: bool) -> Answer:
+        """One attempt, with its redirects."""
+        if page:
+            self._check_robots(url)
+        for _ in range(_REDIRECTS + 1):
+            await self._pace()
+            try:
+                async with asyncio.timeout(self._timeout * _DEADLINE):
+                    answer, location = await self._request(url, page)
+            except (httpx.TransportError, TimeoutError) as error:
+                return Answer(0, url, problem=f"{type(error).__name__} {error}".strip(), again=True)
+            if not location:
+                return answer
+            target = _redirect(url, location)
+            if target is None or (page and not self._allowed(target)):
+                return Answer(answer.status, url, problem=f"redirected away, to {location[:200]}")
+            url = target
+        return Answer(310, url, problem="too many redirects")
+
+    async def _request(self, url: str, page: bool) -> tuple[Answer, str]:
+        """One request: the answer, and where it redirects to ("" if it does not)."""
+        assert self._http is not None, "use `async with`"  # noqa: S101
+        async with self._http.stream("GET", url) as response:
+            status = response.status_code
+            if response.is_redirect and response.headers.get("location"):
+                return Answer(status, url), response.headers["location"]
+            content = bytearray()
+            try:
+                async for chunk in response.aiter_bytes():
+                    content += chunk
+                    if len(content) > LARGEST_RESPONSE:
+                        problem = f"the answer is larger than {LARGEST_RESPONSE} bytes"
+                        return Answer(413, url, bytes(content[:LARGEST_RESPONSE]), problem), ""
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.DecodingError) as error:
+                problem = f"the answer was cut off: {error}"
+                return Answer(status, url, bytes(content), problem, again=True), ""
+        body = bytes(content)
+        if status == 429 or status >= 500:
+            wait = self._retry_after(response.headers.get("retry-after", ""))
+            return Answer(status, url, body, f"HTTP {status}", again=True, retry_after=wait), ""
+        if page and status == 200 and b"</html" not in body.lower():
+            return Answer(status, url, body, "the page ends before </html>", again=True), ""
+        return Answer(status, url, body), ""
+
+    def _retry_after(self, value: str) -> float:
+        """Seconds to wait by a Retry-After header, as seconds or as an HTTP date; 0 without a valid one."""
+        value = value.strip()
+        if value.isascii() and value.isdigit():
+            return float(value[:9])
+        try:
+            return max(0.0, (parsedate_to_datetime(value) - self.wall()).total_seconds())
+        except (ValueError, TypeError):  # not a date; a date without a time zone
+            return 0.0
+
+    async def _pace(self) -> None:
+        """Wait until the next request may start."""
+        jitter = random.uniform(0, self._jitter)  # noqa: S311
+        wait = self._last_start + self._pause() + jitter - self.monotonic()
+        if wait > 0:
+            await self._sleep(wait)
+        self._last_start = self.monotonic()
+
+
+def _redirect(url: str, location: str) -> str | None:
+    """Where a redirect leads if that is the same host and port, or the same host's https. None elsewhere."""
+    try:
+        target = urljoin(url, location)
+        here, there = urlsplit(url), urlsplit(target)
+        upgrade = (here.scheme, here.port, there.scheme, there.port) == ("http", None, "https", None)
+        same = here.hostname == there.hostname and (upgrade or (here.scheme, here.port) == (there.scheme, there.port))
+    except ValueError:  # not an address
+        return None
+    return target if same else None

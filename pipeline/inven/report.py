@@ -1,0 +1,33 @@
+"""What a walk over a board did, as numbers and as one line of a log."""
+
+from dataclasses import dataclass
+
+from pipeline import boards
+
+
+@dataclass(frozen=True, slots=True)
+class BoardReport:
+    """What a walk did. `known`: listed posts settled before. `gone`: found deleted. `failed`: not read.
+
+    `stopped` says why a walk ended early ("" if it did not). `complete` is False when `max_pages` ended it
+    above the last walk's end: posts between are only found by a walk with more pages and `overlap_pages`.
+    """
+
+    board: int
+    pages: int
+    new: int
+    known: int
+    gone: int
+    failed: int
+    seconds: float
+    stopped: str = ""
+    complete: bool = True
+
+    def __str__(self) -> str:
+        text = (
+            f"{boards.board(self.board).name}: {self.new} new, {self.known} known, {self.gone} gone,"
+            f" {self.failed} failed on {self.pages} pages in {self.seconds:.1f} s"
+        )
+        if not self.complete:
+            text += "; older unknown posts are left behind: max_pages was too small to reach the last walk's end"
+        return f"{text}; stopped: {self.stopped}" if self.stopped else text
