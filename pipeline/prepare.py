@@ -1,0 +1,195 @@
+"""Prepare: labelled chunks + corrections + general text become train, validation and test sets.
+
+The mix (the project's rule): every labelled post of the window, every correction (a person outvotes the LLM on
+the same text and weighs more), and base text sampled 1:1 with the posts by seed. What is tested is decided by
+the hash of a text alone, so a test text of today was never a training text of an older model. Near-duplicates
+never straddle a split, and nothing that resembles a gold text is trained on. `python -m pipeline.prepare`.
+"""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import archive, base, duplicates, settings, stage
+from pipeline.catalog import Catalog, read_catalog
+from pipeline.cut import COLUMNS as CHUNK_COLUMNS
+from pipeline.files import DataFileError, read_csv, write_csv, write_json
+from pipeline.labels import SENTIMENTS, parse_label
+from pipeline.text import join_post, normalise
+
+PREPARED = Path("data/prepared")
+LABELED = Path("data/labeled_chunks")
+ARCHIVED = Path("data/archived_feedback")
+GOLD = Path("data/gold")
+COLUMNS = ("text", "label", "weight", "source", "job_group")
+SETS = ("train", "validation", "test_chunk", "test_base")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A text with its label and weight. `source` is chunk-0007, feedback-0003, base or gold."""
+
+    text: str
+    label: int
+    weight: float
+    source: str
+    job_group: str = ""
+
+
+def labeled_path(number: str, root: Path = Path()) -> Path:
+    """Where the labelled chunk of that number stands."""
+    return root / LABELED / f"labeled_data_{number}.csv"
+
+
+def read_chunk(number: str, root: Path = Path()) -> list[Example]:
+    """The labelled posts of a chunk; posts without a label are left out. Raises DataFileError."""
+    path = labeled_path(number, root)
+    examples = []
+    for row in read_csv(path, (*CHUNK_COLUMNS, "label")):
+        if row["label"]:
+            text = join_post(row["title"], row["body"])
+            examples.append(Example(text, parse_label(row["label"]), 1.0, f"chunk-{number}", row["job_group"]))
+    return examples
+
+
+def read_archive(number: str, root: Path = Path()) -> list[Example]:
+    """The corrections of an archive in order of arrival. Raises DataFileError."""
+    path = archive.archive_path(number, root)
+    return [
+        Example(normalise(row["text"]), parse_label(row["label"]), 1.0, f"feedback-{number}")
+        for row in read_csv(path, archive.COLUMNS)
+    ]
+
+
+def read_gold(root: Path = Path()) -> list[Example]:
+    """Every human-labelled row of data/gold/*.csv (title, body, label; job_group where it is known)."""
+    examples = []
+    for path in sorted((root / GOLD).glob("*.csv")):
+        for row in read_csv(path, ("title", "body", "label")):
+            text = join_post(row["title"], row["body"])
+            examples.append(Example(text, parse_label(row["label"]), 1.0, "gold", row.get("job_group", "")))
+    return examples
+
+
+def check_listed(catalog: Catalog, root: Path = Path()) -> None:
+    """Raise DataFileError unless the directories hold exactly what the catalog lists.
+
+    DVC would train on an empty directory without a word after `--allow-missing` (measured), and a file that
+    nobody listed would slip into the next model.
+    """
+    for folder, pattern, paths in (
+        (root / LABELED, "*.csv", [labeled_path(number, root) for number in catalog.chunks]),
+        (root / ARCHIVED, "*.csv", [archive.archive_path(number, root) for number in catalog.archives]),
+    ):
+        present = set(folder.glob(pattern))
+        if missing := sorted(set(paths) - present):
+            raise DataFileError(
+                f"{missing[0]} is listed in data/catalog.yaml but missing ({len(missing)} in all): `dvc pull`"
+            )
+        if surplus := sorted(present - set(paths)):
+            raise DataFileError(
+                f"{surplus[0]} is not listed in data/catalog.yaml ({len(surplus)} in all): move it away; "
+                "`dvc checkout` restores what belongs there"
+            )
+
+
+def mix(
+    posts: Sequence[Example],
+    corrections: Sequence[Example],
+    general: Sequence[Example],
+    gold: Sequence[Example],
+    *,
+    newest: str,
+    params: dict[str, Any],
+) -> dict[str, list[Example]]:
+    """The sets of `SETS`, pure: the same rows and params give the same sets in the same order.
+
+    `newest` is the source name of the newest chunk; its held-out part is `test_chunk`. Params (section
+    `prepare`): seed, base_ratio, feedback_weight, test_share, validation_share.
+    """
+    by_text: dict[str, Example] = {}
+    for example in (*posts, *(replace(c, weight=params["feedback_weight"]) for c in corrections)):
+        before = by_text.get(example.text)  # later wins: newer chunks, then people
+        by_text[example.text] = replace(example, job_group=example.job_group or (before.job_group if before else ""))
+    ours = list(by_text.values())
+
+    def held_out(example: Example) -> bool:
+        return _position(example.text, "test") < params["test_share"]
+
+    general = [e for e in {e.text: e for e in general}.values() if e.text not in by_text]
+    test_base = [e for e in general if held_out(e)]
+    sampled = sorted((e for e in general if not held_out(e)), key=lambda e: _position(e.text, str(params["seed"])))
+    if posts:  # with no chunk yet, this is the base model: all of it
+        sampled = sampled[: round(params["base_ratio"] * len(ours))]
+
+    # A corrected text is always learned from; it is no test of the LLM's labels any more.
+    tests = [e for e in ours if e.source.startswith("chunk-") and held_out(e)]
+    tested = {e.text for e in tests}
+    candidates = [e for e in (*ours, *sampled) if e.text not in tested]
+
+    kept_out = [*tests, *test_base, *gold]
+    numbers = duplicates.groups([e.text for e in (*kept_out, *candidates)]).tolist()
+    forbidden = set(numbers[: len(kept_out)])
+    members: dict[int, list[Example]] = defaultdict(list)
+    for example, number in zip(candidates, numbers[len(kept_out) :], strict=True):
+        if number not in forbidden:
+            members[number].append(example)
+    train: list[Example] = []
+    validation: list[Example] = []
+    for group in members.values():
+        corrected = any(e.source.startswith("feedback-") for e in group)
+        drawn = _position(min(e.text for e in group), "validation") < params["validation_share"]
+        (validation if drawn and not corrected else train).extend(group)
+    test_chunk = [e for e in tests if e.source == newest]
+    return {"train": train, "validation": validation, "test_chunk": test_chunk, "test_base": test_base}
+
+
+def _position(text: str, salt: str) -> float:
+    """A number in [0, 1) that depends on the text and the salt alone."""
+    digest = hashlib.sha256(f"{salt}\n{text}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def write_sets(sets: dict[str, list[Example]], folder: Path) -> None:
+    """One CSV for each set, and `summary.json` with counts by set, source kind and sentiment."""
+    summary = {}
+    for name in SETS:
+        write_csv(folder / f"{name}.csv", (asdict(example) for example in sets[name]), COLUMNS)
+        summary[name] = {
+            "rows": len(sets[name]),
+            "sources": dict(sorted(Counter(e.source.split("-")[0] for e in sets[name]).items())),
+            "labels": {SENTIMENTS[k]: n for k, n in sorted(Counter(e.label for e in sets[name]).items())},
+        }
+    write_json(folder / "summary.json", summary)
+
+
+def read_set(name: str, root: Path = Path()) -> list[Example]:
+    """A prepared set of `SETS`. Raises DataFileError."""
+    rows = read_csv(root / PREPARED / f"{name}.csv", COLUMNS)
+    return [
+        Example(row["text"], int(row["label"]), float(row["weight"]), row["source"], row["job_group"]) for row in rows
+    ]
+
+
+def main() -> None:
+    """Read what the catalog lists, mix, write `data/prepared/`."""
+    catalog = read_catalog()
+    check_listed(catalog)
+    general = [Example(text, label, 1.0, "base") for text, label in base.read_base()]
+    sets = mix(
+        [example for number in catalog.chunks for example in read_chunk(number)],
+        [example for number in catalog.archives for example in read_archive(number)],
+        general,
+        read_gold(),
+        newest=f"chunk-{catalog.chunks[-1]}" if catalog.chunks else "",
+        params=settings.params("prepare"),
+    )
+    write_sets(sets, PREPARED)
+    print(", ".join(f"{name} {len(sets[name])}" for name in SETS))
+
+
+if __name__ == "__main__":
+    stage.run(main)
