@@ -1,0 +1,131 @@
+"""`make up`: look whether everything is there, say what is missing, then run all parts under honcho.
+
+`python -m flows.up --check` only looks.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+from dotenv import load_dotenv
+
+from pipeline import settings
+from pipeline.base import BASE_FILE, read_base
+from pipeline.catalog import NO_CHAMPION
+from pipeline.champion import production_version
+from pipeline.files import DataFileError
+from pipeline.release import release_model
+from pipeline.settings import Settings, SettingsError
+from pipeline.store import Store, StoreError
+from pipeline.versions import Repository, VersionsError
+
+
+def missing(here: Settings, prefect_port: int) -> list[str]:
+    """What stands in the way of starting, one clear sentence each; empty when nothing does."""
+    checks: list[Callable[[], str | None]] = [
+        lambda: port_problem(here.app_host, here.app_port, "APP_PORT"),
+        lambda: port_problem("127.0.0.1", prefect_port, "PREFECT_API_URL"),
+        lambda: llm_problem(here),
+        base_problem,
+        lambda: contact_problem(here),
+        lambda: _said(lambda: Repository().require_ready()),
+        lambda: _said(lambda: Store(here.database_url).close()),
+    ]
+    return [problem for check in checks if (problem := check())]
+
+
+def port_problem(host: str, port: int, name: str) -> str | None:
+    """A sentence when something listens there already."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex((host, port)) == 0:
+            return f"port {port} is in use: stop what listens there, or set {name} in .env to another one"
+    return None
+
+
+def llm_problem(here: Settings) -> str | None:
+    """A sentence when no LLM server answers."""
+    tried = []
+    for endpoint in here.llm_endpoints:
+        try:
+            headers = {"Authorization": f"Bearer {here.llm_api_key}"}
+            answer = httpx.get(f"{endpoint}/models", headers=headers, timeout=5, trust_env=False)
+            if answer.status_code == 200:
+                return None
+            tried.append(f"{endpoint} answers {answer.status_code}")
+        except httpx.HTTPError:
+            tried.append(f"nothing answers at {endpoint}")
+    return (
+        f"no LLM server: {'; '.join(tried)}. Start LM Studio's server (Developer, Start Server) with a model loaded, "
+        "or set LLM_ENDPOINTS in .env"
+    )
+
+
+def base_problem() -> str | None:
+    """A sentence when the base file is there but unusable. A missing one is made by `dvc repro`."""
+    return _said(read_base) if BASE_FILE.exists() else None
+
+
+def contact_problem(here: Settings) -> str | None:
+    """A sentence when we would visit a site without saying who we are."""
+    if here.contact or urlsplit(here.inven_url).hostname in {"127.0.0.1", "localhost", "::1"}:
+        return None
+    return "CRAWL_CONTACT is not set: put an e-mail address in .env, so that Inven knows whom to write to"
+
+
+def _said(action: Callable[[], object]) -> str | None:
+    try:
+        action()
+    except (DataFileError, VersionsError, StoreError, SettingsError) as error:
+        return str(error)
+    return None
+
+
+def main() -> int:
+    """Exit code 1 with a list when something is missing; else runs until Ctrl-C."""
+    load_dotenv()
+    try:
+        here = settings.load()
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    api = os.environ.setdefault("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    port = urlsplit(api).port or 4200
+    if problems := missing(here, port):
+        print("Maple Pulse can't start yet:", *(f"  - {problem}" for problem in problems), sep="\n", file=sys.stderr)
+        return 1
+    print("Everything is there.")
+    if "--check" in sys.argv[1:]:
+        return 0
+    if production_version() == NO_CHAMPION:
+        print("No model yet: training the base model from the base file (about a minute) …", flush=True)
+        print(f"  released model-{release_model(Repository())['challenger']}", flush=True)
+    print(f"Page: http://{here.app_host}:{here.app_port}   Prefect: http://127.0.0.1:{port}   Ctrl-C stops all.")
+    return run_all(port)
+
+
+def run_all(prefect_port: int) -> int:
+    """Server, worker and page under honcho (`Procfile`), until one ends or Ctrl-C."""
+    from honcho.manager import Manager
+    from honcho.printer import Printer
+
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PREFECT_PORT": str(prefect_port),
+        "PYTHONUNBUFFERED": "1",
+    }
+    manager = Manager(Printer())
+    for line in Path("Procfile").read_text(encoding="utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            name, command = line.split(":", 1)
+            manager.add_process(name.strip(), command.strip(), env=environment)
+    manager.loop()
+    return int(manager.returncode or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
