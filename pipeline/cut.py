@@ -32,6 +32,11 @@ def raw_path(number: str, root: Path = Path()) -> Path:
     return root / "data" / "raw_chunks" / f"raw_data_{number}.csv"
 
 
+def labeled_path(number: str, root: Path = Path()) -> Path:
+    """Where the labelled chunk of that number stands; its provenance is beside it, ending in .json."""
+    return root / "data" / "labeled_chunks" / f"labeled_data_{number}.csv"
+
+
 def write_chunk(store: Store, number: str, root: Path = Path()) -> Path:
     """Write the raw chunk of an assigned number. Raises DataFileError when no post carries it."""
     rows = store.posts_of_chunk(int(number))

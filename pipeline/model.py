@@ -36,10 +36,14 @@ def quiet_keras() -> Any:
 
 
 def make_deterministic(seed: int) -> None:
-    """Seed Python, NumPy and Keras, and let TensorFlow use deterministic kernels only."""
+    """Seed Python, NumPy and Keras, and let TensorFlow use deterministic kernels only.
+
+    Keras' name counters start anew: a network built after another in one process is the same file too.
+    """
     keras = quiet_keras()
     import tensorflow as tf
 
+    keras.utils.clear_session(free_memory=False)
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 

@@ -16,6 +16,7 @@ from typing import Any
 from pipeline import archive, base, duplicates, settings, stage
 from pipeline.catalog import Catalog, read_catalog
 from pipeline.cut import COLUMNS as CHUNK_COLUMNS
+from pipeline.cut import labeled_path
 from pipeline.files import DataFileError, read_csv, write_csv, write_json
 from pipeline.labels import SENTIMENTS, parse_label
 from pipeline.text import join_post, normalise
@@ -37,11 +38,6 @@ class Example:
     weight: float
     source: str
     job_group: str = ""
-
-
-def labeled_path(number: str, root: Path = Path()) -> Path:
-    """Where the labelled chunk of that number stands."""
-    return root / LABELED / f"labeled_data_{number}.csv"
 
 
 def read_chunk(number: str, root: Path = Path()) -> list[Example]:

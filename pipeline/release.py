@@ -13,9 +13,8 @@ from pipeline.archive import archive_path, compact_archives, write_archive
 from pipeline.catalog import Catalog, read_catalog, write_catalog
 from pipeline.champion import production_version
 from pipeline.classifier import PRODUCTION
-from pipeline.cut import raw_path
+from pipeline.cut import labeled_path, raw_path
 from pipeline.files import read_csv
-from pipeline.prepare import labeled_path
 from pipeline.promote import DECISION_FILE
 from pipeline.store import Store
 from pipeline.versions import Repository, VersionsError
@@ -60,26 +59,31 @@ def freeze_archive(repository: Repository, store: Store, number: int, window: in
     return tag
 
 
-def release_model(repository: Repository) -> dict[str, Any]:
-    """Train, evaluate, promote and release from the catalog as it stands. Returns the gate's decision.
+def begin_model(repository: Repository) -> Catalog:
+    """Write the version to train and the champion to compare with into the catalog, unless a killed run has.
 
-    The version is written into the catalog first; a run that was killed goes on with the version it began.
+    Call it inside `Repository.changing()`.
     """
     path = repository.root / CATALOG
     catalog = read_catalog(path)
+    if not _begun(repository, catalog):
+        champion = production_version(repository.root / PRODUCTION)
+        catalog = replace(catalog, version=clock.version_stamp(clock.now()), champion=champion)
+        write_catalog(catalog, path)
+    return catalog
+
+
+def release_model(repository: Repository) -> dict[str, Any]:
+    """Train, evaluate, promote and release from the catalog as it stands. Returns the gate's decision.
+
+    A run that was killed is gone on with, under the version it began.
+    """
     with repository.changing():
-        if not _begun(repository, catalog):
-            catalog = replace(
-                catalog,
-                version=clock.version_stamp(clock.now()),
-                champion=production_version(repository.root / PRODUCTION),
-            )
-            write_catalog(catalog, path)
+        catalog = begin_model(repository)
         repository.dvc("repro", "--pull", "promote")
         decision: dict[str, Any] = json.loads((repository.root / DECISION_FILE).read_text(encoding="utf-8"))
-        tag = f"model-{catalog.version}"
         message = f"Model {catalog.version}: {decision['verdict']}\n\n" + "\n".join(decision["reasons"])
-        repository.release(f"Release model {catalog.version}", tag, message)
+        repository.release(f"Release model {catalog.version}", f"model-{catalog.version}", message)
     return decision
 
 

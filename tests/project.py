@@ -9,10 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.cut import COLUMNS
+from pipeline.cut import COLUMNS, labeled_path
 from pipeline.files import write_csv, write_json
 from pipeline.labels import SENTIMENTS
-from pipeline.prepare import labeled_path
 from pipeline.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -47,14 +46,14 @@ def run(root: Path, *command: str) -> str:
     return done.stdout
 
 
-def make_project(root: Path) -> Path:
-    """The project at `root`, committed on branch main, with a DVC remote beside it."""
+def make_project(root: Path, *more: str) -> Path:
+    """The project at `root` with `more` files or folders, committed on branch main, a DVC remote beside it."""
     root.mkdir(parents=True)
-    for name in _COPIED:
+    for name in (*_COPIED, *more):
         source, target = ROOT / name, root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
         else:
             shutil.copy(source, target)
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))

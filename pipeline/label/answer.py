@@ -54,5 +54,5 @@ class LabelReport:
     posts: int
     labelled: int
     coverage: float
-    asked: int  # texts sent to the LLM in this run; the others were in the cache
+    asked: int  # questions to the LLM in this run (calibration and retries too); the rest was in the cache
     counts: dict[str, int] = field(default_factory=dict)  # 부정, 중립, 긍정 -> posts

@@ -1,0 +1,138 @@
+"""One raw chunk becomes one labelled chunk: `data/labeled_chunks/labeled_data_0007.csv` and its provenance.
+
+Nothing in either file depends on the time or on the order of answers: with the answers in the cache a second
+run writes the same bytes.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.cut import COLUMNS as RAW_COLUMNS
+from pipeline.cut import labeled_path, raw_path
+from pipeline.files import csv_bytes, file_hash, read_csv, write_bytes, write_json
+from pipeline.label.answer import Answer, CoverageError, LabelReport
+from pipeline.label.calibration import Prior
+from pipeline.label.run import Labeler, OnProgress, Options, open_labeler
+from pipeline.label.server import decoding
+from pipeline.labels import SENTIMENTS
+
+if TYPE_CHECKING:
+    from pipeline.settings import Settings
+    from pipeline.store import Store
+
+LABEL_COLUMNS = ("label", "sentiment", "confidence", "labeler", "prompt", "note")
+COLUMNS = RAW_COLUMNS + LABEL_COLUMNS
+
+
+def label_chunk(
+    number: str | int,
+    *,
+    settings: "Settings",
+    store: "Store",
+    params: Mapping[str, Any],
+    root: Path = Path(),
+    on_progress: OnProgress | None = None,
+) -> LabelReport:
+    """Label the raw chunk `number` ("0007" or 7) and write the labelled chunk and its provenance.
+
+    `params` is section `label` of params.yaml. Answers already in the store's cache are not asked for again.
+    Runs an event loop of its own: call it from a thread where one runs already.
+    Raises DataFileError (no raw chunk), PromptError, LabelServerError (nobody labels), CoverageError (too few
+    labels: nothing is written).
+    """
+    name = f"{number:04d}" if isinstance(number, int) else number
+    options = Options.of(params)
+    source = raw_path(name, root)
+    rows = read_csv(source, RAW_COLUMNS)
+    return asyncio.run(_label(name, rows, source, settings, store, options, root, on_progress))
+
+
+async def _label(
+    name: str,
+    rows: list[dict[str, str]],
+    source: Path,
+    settings: "Settings",
+    store: "Store",
+    options: Options,
+    root: Path,
+    on_progress: OnProgress | None,
+) -> LabelReport:
+    labeler = await open_labeler(settings, store, options)
+    try:
+        texts = [labeler.shown(row["title"], row["body"]) for row in rows]
+        answers = await labeler.answers(texts, on_progress)
+        prior = await labeler.prior()
+    finally:
+        await labeler.close()
+
+    chosen = [answers[text] for text in texts]
+    labelled = sum(answer.label is not None for answer in chosen)
+    coverage = labelled / len(rows) if rows else 1.0
+    if coverage < options.min_coverage:
+        reasons = Counter(answer.note for answer in chosen if answer.label is None)
+        why = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(3))
+        raise CoverageError(
+            f"chunk {name}: {len(rows) - labelled} of {len(rows)} posts got no label from {labeler.name} "
+            f"(label.min_coverage is {options.min_coverage:g}): {why}. The labels are kept; run it again"
+        )
+    counts = {sentiment: sum(a.label == label for a in chosen) for label, sentiment in enumerate(SENTIMENTS)}
+    report = LabelReport(
+        chunk=name,
+        labeler=labeler.name,
+        prompt=options.prompt,
+        mode=labeler.mode,
+        posts=len(rows),
+        labelled=labelled,
+        coverage=coverage,
+        asked=labeler.asked,
+        counts=counts,
+    )
+    table = [{**row, **_label_fields(answer, report)} for row, answer in zip(rows, chosen, strict=True)]
+    data = csv_bytes(table, COLUMNS)
+    target = labeled_path(name, root)
+    write_bytes(target, data)
+    # Last: a labelled file without its provenance is one that was being written when the machine stopped.
+    write_json(target.with_suffix(".json"), _provenance(report, labeler, prior, source, target))
+    return report
+
+
+def _label_fields(answer: Answer, report: LabelReport) -> dict[str, Any]:
+    return {
+        "label": answer.label,
+        "sentiment": None if answer.label is None else SENTIMENTS[answer.label],
+        "confidence": None if answer.confidence is None else f"{answer.confidence:.4f}",
+        "labeler": report.labeler,
+        "prompt": report.prompt,
+        "note": answer.note,
+    }
+
+
+def _provenance(
+    report: LabelReport, labeler: Labeler, prior: Prior | None, source: Path, target: Path
+) -> dict[str, Any]:
+    """Everything that made the labelled file, but no time of day: a rerun gives the same bytes."""
+    settings = decoding(labeler.mode, labeler.prompt.words, labeler.thinking_off)
+    return {
+        "chunk": report.chunk,
+        "model": labeler.model,
+        "labeler": report.labeler,
+        "prompt": report.prompt,
+        "prompt_sha256": labeler.prompt.digest,
+        "mode": report.mode,
+        "decoding": json.loads(json.dumps(settings)),
+        "params": {
+            "max_chars": labeler.options.max_chars,
+            "min_coverage": labeler.options.min_coverage,
+        },
+        "posts": report.posts,
+        "labelled": report.labelled,
+        "coverage": round(report.coverage, 6),
+        "counts": report.counts,
+        "prior": None if prior is None else [round(value, 6) for value in prior],
+        "raw_sha256": file_hash(source),
+        "labeled_sha256": file_hash(target),
+    }

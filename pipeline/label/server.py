@@ -1,0 +1,298 @@
+"""One OpenAI-compatible LLM server: what it is (probed once at the start), and asking it about one post.
+
+Written against LM Studio and llama.cpp's server. What a server really does is found out with one question
+instead of being believed: which model answers, whether it gives probabilities, whether it thinks aloud.
+"""
+
+import asyncio
+import hashlib
+import json
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import openai
+
+from pipeline.label.answer import Answer, LabelServerError
+from pipeline.label.prompt import Prompt, shown_text
+from pipeline.label.reply import MODES, SCHEMA_KEY, Mode, NoLabel, error_text, parse_body, read_answer, refusal
+
+DEFAULT_SLOTS = 4  # LM Studio's own default of concurrent predictions
+LOADING_PATIENCE_S = 120.0  # a large model takes a minute to load
+WHAT_TO_START = (
+    "Start it: in LM Studio load a model and start the server (Developer tab, or `lms load` and "
+    "`lms server start`), or set LLM_ENDPOINTS in .env to a server that runs"
+)
+_PROBE = shown_text("오늘 점검 몇 시까지인가요", "공지를 못 찾아서 여쭤봅니다.", max_chars=200)
+_NO_THINKING = {"chat_template_kwargs": {"enable_thinking": False}}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProfile:
+    """What the probe found. `model` is the id that really answered; slots and context where the server tells."""
+
+    url: str
+    model: str
+    mode: Mode
+    thinking_off: bool = False  # it thinks by default and was told not to
+    slots: int | None = None  # questions it answers at the same time
+    context: int | None = None  # tokens a question may have
+
+
+def decoding(mode: Mode, words: tuple[str, str, str], thinking_off: bool) -> dict[str, Any]:
+    """The request's parameters beside model and messages. Part of the labeler's fingerprint."""
+    request: dict[str, Any] = {"temperature": 0.0, "seed": 0}
+    if mode == "logprobs":  # one token: a JSON answer costs four times as much (measured)
+        request |= {"max_tokens": 1, "logprobs": True, "top_logprobs": 20}
+    elif mode == "schema":
+        schema = {
+            "type": "object",
+            "properties": {SCHEMA_KEY: {"type": "string", "enum": list(words)}},
+            "required": [SCHEMA_KEY],
+            "additionalProperties": False,
+        }
+        wrapped = {"name": SCHEMA_KEY, "strict": True, "schema": schema}
+        request |= {"max_tokens": 40, "response_format": {"type": "json_schema", "json_schema": wrapped}}
+    else:
+        request |= {"max_tokens": 16}
+    if thinking_off:
+        request["extra_body"] = _NO_THINKING
+    return request
+
+
+def fingerprint(model: str, prompt: Prompt, mode: Mode, thinking_off: bool) -> str:
+    """16 hex digits that change with anything that can change a label: model, prompt, mode, decoding."""
+    identity = [model, prompt.digest, mode, decoding(mode, prompt.words, thinking_off)]
+    text = json.dumps(identity, ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Server:
+    """One endpoint after a successful probe (`Server.connect`). An async context manager."""
+
+    def __init__(self, client: openai.AsyncOpenAI, profile: ServerProfile, prompt: Prompt, timeout_s: float) -> None:
+        self.profile = profile
+        self._client = client
+        self._prompt = prompt
+        self._timeout_s = timeout_s
+        self._decoding = decoding(profile.mode, prompt.words, profile.thinking_off)
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        prompt: Prompt,
+        *,
+        model: str = "",
+        api_key: str = "not-needed",
+        mode: str = "auto",
+        timeout_s: float = 120.0,
+        patience_s: float = LOADING_PATIENCE_S,
+    ) -> "Server":
+        """Find out what answers at `url` (ending in /v1) with one question or a few.
+
+        `model` empty takes the one that is loaded. Waits up to `patience_s` seconds while a model loads.
+        Raises LabelServerError saying what is wrong there and what to do.
+        """
+        if mode != "auto" and mode not in MODES:
+            raise LabelServerError(f"label.answer_mode {mode!r} is unknown: auto, {', '.join(MODES)}")
+        local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+        # No retries of the SDK's own: LM Studio finishes what it has begun, so a retry behind a timeout
+        # queues the same work twice. A proxy set for the web is no way to this machine.
+        client = openai.AsyncOpenAI(
+            base_url=url,
+            api_key=api_key or "not-needed",
+            max_retries=0,
+            timeout=timeout_s,
+            http_client=openai.DefaultAsyncHttpxClient(trust_env=not local),
+        )
+        try:
+            loaded = await _describe(url, api_key, trust_env=not local)
+            asked = model or loaded.model
+            if not asked:
+                raise NoLabel("no model is loaded", fatal=True)
+            profile = ServerProfile(url, asked, "text", slots=loaded.slots, context=loaded.context)
+            probed = await _probe(client, profile, prompt, mode, timeout_s, patience_s)
+        except NoLabel as problem:
+            await client.close()
+            raise LabelServerError(_explain(url, problem)) from None
+        except BaseException:
+            await client.close()
+            raise
+        if model and not _same_model(model, probed.model):
+            await client.close()
+            raise LabelServerError(
+                f"{url} answers with the model {probed.model!r}, not with LLM_MODEL={model!r}: load that one, "
+                "or change LLM_MODEL in .env (empty: whatever is loaded)"
+            )
+        return cls(client, probed, prompt, timeout_s)
+
+    async def ask(self, shown: str) -> Answer:
+        """The raw answer about one shown text. Raises NoLabel with the reason."""
+        asked = self.profile.model
+        answer, answered = await _ask(
+            self._client, asked, self._prompt, shown, self.profile.mode, self._decoding, self._timeout_s
+        )
+        if answered != asked:
+            raise NoLabel(f"another model answers now: {answered!r} instead of {asked!r}", fatal=True)
+        return answer
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def __aenter__(self) -> "Server":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+async def _ask(
+    client: openai.AsyncOpenAI,
+    model: str,
+    prompt: Prompt,
+    shown: str,
+    mode: Mode,
+    request: dict[str, Any],
+    timeout_s: float,
+) -> tuple[Answer, str]:
+    """One question: the answer and the model id that gave it."""
+    messages: Any = prompt.messages(shown)
+    try:
+        # The SDK's timeout is one of silence; a server that drips bytes would hold a slot for ever.
+        async with asyncio.timeout(timeout_s + 1):
+            raw = await client.chat.completions.with_raw_response.create(model=model, messages=messages, **request)
+            text = raw.text
+    except (TimeoutError, openai.APITimeoutError):
+        raise NoLabel(f"no answer within {timeout_s:g} s", retry=True) from None
+    except openai.APIStatusError as error:
+        body = error.body if error.body is not None else error.response.text
+        wait = _seconds(error.response.headers.get("retry-after"))
+        raise refusal(error.status_code, error_text(body), wait) from None
+    except openai.APIConnectionError as error:
+        raise NoLabel(f"no connection ({error.__cause__ or error})", retry=True, unreachable=True) from None
+    except (openai.OpenAIError, httpx.HTTPError, UnicodeError, ValueError) as error:
+        raise NoLabel(f"unreadable answer ({type(error).__name__}: {error})", retry=True) from None
+    body = parse_body(text)
+    answered = body.get("model")
+    return read_answer(body, mode, prompt.words), answered if isinstance(answered, str) and answered else model
+
+
+async def _probe(
+    client: openai.AsyncOpenAI,
+    profile: ServerProfile,
+    prompt: Prompt,
+    mode: str,
+    timeout_s: float,
+    patience_s: float,
+) -> ServerProfile:
+    """The profile with the best mode that works. Raises NoLabel when none does."""
+    deadline = asyncio.get_running_loop().time() + patience_s
+
+    async def answering(one: Mode, off: bool) -> str:
+        while True:
+            request = decoding(one, prompt.words, off)
+            try:
+                return (await _ask(client, profile.model, prompt, _PROBE, one, request, timeout_s))[1]
+            except NoLabel as problem:
+                wait = min(problem.wait_s or 1.0, 10.0)
+                if not problem.loading or asyncio.get_running_loop().time() + wait > deadline:
+                    raise
+                await asyncio.sleep(wait)
+
+    reasons: list[str] = []
+    for off in (False, True):
+        thinks = False
+        for one in (one for one in MODES if mode in ("auto", one)):
+            try:
+                model = await answering(one, off)
+            except NoLabel as problem:
+                if problem.fatal or problem.unreachable:
+                    raise
+                thinks |= problem.thinking
+                if problem.reason not in reasons:
+                    reasons.append(problem.reason)
+                continue
+            return ServerProfile(profile.url, model, one, off, profile.slots, profile.context)
+        if not thinks:
+            raise NoLabel("; ".join(reasons))
+    raise NoLabel("; ".join(reasons), thinking=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    model: str
+    slots: int | None = None
+    context: int | None = None
+
+
+async def _describe(url: str, api_key: str, trust_env: bool) -> _Loaded:
+    """Which model is loaded, and what the server's own API tells beyond OpenAI's. Raises NoLabel."""
+    root = url.removesuffix("/").removesuffix("/v1")
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    async with httpx.AsyncClient(timeout=10.0, trust_env=trust_env, headers=headers) as http:
+
+        async def get(address: str) -> dict[str, Any]:
+            try:
+                response = await http.get(address)
+                body = response.json() if response.status_code == 200 else None
+            except httpx.ConnectError as error:
+                raise NoLabel(f"no connection ({error})", retry=True, unreachable=True) from None
+            except (httpx.HTTPError, ValueError, UnicodeError):
+                body = None
+            return body if isinstance(body, dict) else {}
+
+        studio = (await get(f"{root}/api/v1/models")).get("models")
+        if isinstance(studio, list) and studio:
+            instances = [
+                instance
+                for item in studio
+                if isinstance(item, dict) and item.get("type") == "llm"
+                for instance in item.get("loaded_instances") or ()
+                if isinstance(instance, dict) and isinstance(instance.get("id"), str)
+            ]
+            if instances:
+                config = instances[0].get("config")
+                config = config if isinstance(config, dict) else {}
+                return _Loaded(instances[0]["id"], _count(config.get("parallel")), _count(config.get("context_length")))
+            return _Loaded("")  # what /v1/models lists then is on disk: asking would load any one of it
+        listed = (await get(f"{url}/models")).get("data")
+        ids = [str(item["id"]) for item in listed or () if isinstance(item, dict) and item.get("id")]
+        # A server that lists nothing may still answer; one that names only embedding models will not.
+        model = next((name for name in ids if "embed" not in name.lower()), "" if ids else "default")
+        props = await get(f"{root}/props")
+        settings = props.get("default_generation_settings")
+        context = settings.get("n_ctx") if isinstance(settings, dict) else None
+        return _Loaded(model, _count(props.get("total_slots")), _count(context))
+
+
+def _explain(url: str, problem: NoLabel) -> str:
+    if problem.thinking:
+        return (
+            f"{url} has a thinking model: it spends its answer on reasoning. Switch thinking off for it "
+            "(LM Studio: the model's settings) or load one that does not think"
+        )
+    return f"the LLM server {url} can't label: {problem.reason}. {WHAT_TO_START}"
+
+
+def _same_model(wanted: str, answered: str) -> bool:
+    """Whether the configured id is the one that answered; `@q4_k_m` and `:2` name variants of it."""
+    short = [name.lower().split("@")[0].split(":")[0] for name in (wanted, answered)]
+    return short[0] == short[1] or short[0].rsplit("/")[-1] == short[1].rsplit("/")[-1]
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _seconds(header: str | None) -> float:
+    """`Retry-After` in seconds, at most 60; 0 when it says nothing usable."""
+    try:
+        return max(0.0, min(float(header or 0), 60.0))
+    except ValueError:
+        return 0.0
