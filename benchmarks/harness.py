@@ -1,0 +1,76 @@
+"""What every benchmark shares: rows of measures beside a named baseline, a table, and a JSON file.
+
+`benchmarks/results/NAME.json`: bench, commit, machine {cores, memory (GiB), python}, rows of
+{measure, ours, baseline, baseline_name, ratio, unit}. `ratio` is ours / baseline; null where there is no baseline.
+"""
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.files import write_json
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measure of ours beside the baseline's in the same run."""
+
+    measure: str
+    ours: float
+    unit: str
+    baseline: float | None = None
+    baseline_name: str | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """ours / baseline."""
+        return None if not self.baseline else round(self.ours / self.baseline, 4)
+
+
+def report(bench: str, rows: Sequence[Row], **about: Any) -> None:
+    """Print the table and write `benchmarks/results/{bench}.json`; `about` says how it was run."""
+    print(table(rows))
+    document = {
+        "bench": bench,
+        "commit": commit(),
+        "machine": machine(),
+        **({"about": about} if about else {}),
+        "rows": [{**asdict(row), "ratio": row.ratio} for row in rows],
+    }
+    path = RESULTS / f"{bench}.json"
+    write_json(path, document)
+    print(f"\nwritten to {path.relative_to(ROOT)}")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| measure | ours | unit | baseline | ratio |", "|---|---:|---|---|---:|"]
+    for row in rows:
+        baseline = "–" if row.baseline is None else f"{row.baseline:,.4g} ({row.baseline_name})"
+        ratio = "–" if row.ratio is None else f"{row.ratio:.3g}"
+        lines.append(f"| `{row.measure}` | {row.ours:,.4g} | {row.unit} | {baseline} | {ratio} |")
+    return "\n".join(lines)
+
+
+def commit() -> str:
+    """The commit that was measured, with `+` when the checkout has changes."""
+    head = _git("rev-parse", "--short", "HEAD")
+    return head + ("+" if _git("status", "--porcelain") else "")
+
+
+def machine() -> dict[str, Any]:
+    """Cores that this process may use, memory in GiB, Python's version."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {"cores": len(os.sched_getaffinity(0)), "memory": round(memory, 1), "python": platform.python_version()}
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
