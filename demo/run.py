@@ -65,7 +65,19 @@ def make_clone() -> None:
         path.write_text(text, encoding="utf-8")
     if run("git", "branch", "--show-current", cwd=DEMO) == "":
         run("git", "switch", "--quiet", "-c", "demo", cwd=DEMO)
-    run(sys.executable, "-m", "dvc", "remote", "add", "--quiet", "--default", "store", str(RUN / "dvc-store"), cwd=DEMO)
+    run(
+        sys.executable,
+        "-m",
+        "dvc",
+        "remote",
+        "add",
+        "--quiet",
+        "--force",
+        "--default",
+        "demo",
+        str(RUN / "dvc-store"),
+        cwd=DEMO,
+    )
     run("git", "remote", "remove", "origin", cwd=DEMO)  # nothing of the demo is ever pushed into the user's checkout
     identity = ("-c", "user.name=Maple Pulse", "-c", "user.email=maple-pulse@localhost")
     run("git", *identity, "commit", "--quiet", "--all", "-m", "Make the demo's thresholds small", cwd=DEMO)
