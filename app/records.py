@@ -1,0 +1,99 @@
+"""The records that the page's parts hand each other, and what they ask of a model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from app import charts
+from pipeline.keywords import Keyword
+
+# Name -> days shown (None: all), days before them to compare the keywords with.
+PERIODS: dict[str, tuple[int | None, int]] = {
+    "오늘": (1, 7),
+    "7일": (7, 28),
+    "30일": (30, 90),
+    charts.ALL: (None, 0),
+}
+DEFAULT_PERIOD = "7일"
+
+
+class VerdictLike(Protocol):
+    """What a classifier says of one text (`pipeline.classifier.Verdict`, which says what the fields mean)."""
+
+    @property
+    def label(self) -> int: ...
+    @property
+    def probabilities(self) -> tuple[float, float, float]: ...
+    @property
+    def confidence(self) -> float: ...
+    @property
+    def tokens(self) -> tuple[tuple[str, float], ...]: ...
+
+
+class ClassifierLike(Protocol):
+    """A loaded model (`pipeline.classifier.Classifier`)."""
+
+    @property
+    def version(self) -> str: ...
+    def predict(self, texts: Sequence[str], explain: bool = False) -> Sequence[VerdictLike]: ...
+
+
+class ModelProvider(Protocol):
+    """Gives the model in production, None before the first one (`pipeline.classifier.ProductionModel`)."""
+
+    def current(self) -> ClassifierLike | None: ...
+
+
+class Refused(ValueError):
+    """A visitor's input can't be taken. The message is Korean and meant for the visitor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What the dashboard shows: a period of PERIODS, a job group and a job (or 전체)."""
+
+    period: str = DEFAULT_PERIOD
+    group: str = charts.ALL
+    job: str = charts.ALL
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the next training is: posts and corrections waiting, and how many it takes."""
+
+    posts: int
+    posts_needed: int
+    feedback: int
+    feedback_needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """One state of the dashboard. Two with the same `fingerprint` look the same."""
+
+    filters: Filters
+    figures: charts.Figures
+    groups: pl.DataFrame  # charts.shares of every job group in the period
+    jobs: pl.DataFrame  # charts.shares of every job of the chosen group
+    keywords: list[Keyword]
+    compared_with: str | None  # what the keywords stand out from; None: ranked by count
+    cloud: np.ndarray | None
+    newest: pl.DataFrame
+    total_posts: int  # in the database, whatever the filters
+    collected_at: str | None  # ISO 8601, of the newest post in order of collection
+    model_version: str | None
+    progress: Progress
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """One analysed text, normalised. Without a model `verdict` and `version` are None."""
+
+    id: str
+    text: str
+    verdict: VerdictLike | None
+    version: str | None

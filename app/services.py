@@ -1,0 +1,267 @@
+"""What the page can do, without the page: read the dashboard, analyse a text, take feedback.
+
+Thread-safe: Gradio calls from many threads. Every limit that matters is enforced here, because Gradio's private
+events stay callable by hand.
+"""
+
+import hashlib
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import charts
+from app.limits import RateLimiter, TimedCache
+from app.records import PERIODS, Analysis, ClassifierLike, Dashboard, Filters, ModelProvider, Progress, Refused
+from pipeline import boards, clock
+from pipeline.keywords import keywords, word_cloud
+from pipeline.store import Feedback, Store
+from pipeline.tables import posts
+from pipeline.text import normalise
+
+log = logging.getLogger(__name__)
+
+MAX_CHARACTERS = 2000
+# A person reads before judging: these are far above what one can do by hand, far below what a script would.
+ANALYSES_PER_MINUTE = 30
+FEEDBACK_PER_MINUTE = 15
+CACHE_SECONDS = 5.0
+ANSWERED_KEPT = 10_000  # analyses whose feedback is remembered, so that a second click changes nothing
+
+
+class Services:
+    """The page's abilities over a live database and a source of models.
+
+    `chunk_size` and `archive_size` are `cut.size` and `archive.size` of params.yaml: posts and corrections that
+    the next training takes.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        model: ModelProvider,
+        *,
+        chunk_size: int,
+        archive_size: int,
+        stopwords: Collection[str] = (),
+        now: Callable[[], datetime] = clock.now,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store, self._model, self._stopwords, self._now = store, model, frozenset(stopwords), now
+        self._sizes = chunk_size, archive_size
+        self._frames = TimedCache(CACHE_SECONDS, size=len(PERIODS), clock=monotonic)
+        self._dashboards = TimedCache(CACHE_SECONDS, size=32, clock=monotonic)
+        self._analyses = RateLimiter(ANALYSES_PER_MINUTE, 60, clock=monotonic)
+        self._feedbacks = RateLimiter(FEEDBACK_PER_MINUTE, 60, clock=monotonic)
+        self._answered: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.Lock()
+        self._salt = secrets.token_bytes(32)  # new at every start: sessions can't be followed across starts
+
+    # --- dashboard --------------------------------------------------------------------------------
+
+    def dashboard(self, filters: Filters) -> Dashboard:
+        """The dashboard under these filters, at most a few seconds old. Raises Refused for unknown filters."""
+        if filters.period not in PERIODS:
+            raise Refused(f"기간은 {', '.join(PERIODS)} 가운데 하나여야 합니다.")
+        if filters.group not in (charts.ALL, *boards.GROUPS, charts.NO_GROUP):
+            raise Refused("없는 직업군입니다.")
+        if filters.job not in job_choices(filters.group):
+            raise Refused("이 직업군에는 없는 직업입니다.")
+        try:
+            made: Dashboard = self._dashboards.get(filters, lambda: self._make(filters))
+        except SQLAlchemyError:
+            log.exception("the dashboard can't be read")
+            raise Refused("지금은 자료를 읽지 못합니다. 잠시 뒤에 다시 열어 주세요.") from None
+        return made
+
+    def _make(self, filters: Filters) -> Dashboard:
+        frame, since = self._frames.get(filters.period, lambda: self._read(filters.period))
+        shown = frame.filter(pl.col("posted_at") >= since)
+        selection = charts.select(shown, filters.group, filters.job)
+        rest, compared_with = self._others(filters, frame, shown, since)
+        found = keywords(selection, rest, stopwords=self._stopwords | _names(filters))
+        figures = charts.figures(selection)
+        groups = charts.shares(shown, "job_group")
+        jobs = charts.shares(charts.select(shown, filters.group), "job")
+        newest = charts.newest(selection)
+        summary = self._store.summary()
+        collected_at = self._collected_at()
+        classifier = self.classifier()
+        version = classifier.version if classifier else None
+        progress = Progress(summary["pending_posts"], self._sizes[0], summary["pending_feedback"], self._sizes[1])
+        visible = (
+            filters,
+            figures,
+            groups.rows(),
+            jobs.rows(),
+            found,
+            newest.rows(),
+            summary["posts"],
+            collected_at,
+            version,
+            progress,
+        )
+        return Dashboard(
+            filters=filters,
+            figures=figures,
+            groups=groups,
+            jobs=jobs,
+            keywords=found,
+            compared_with=compared_with if rest.height else None,
+            cloud=word_cloud(found),
+            newest=newest,
+            total_posts=summary["posts"],
+            collected_at=collected_at,
+            model_version=version,
+            progress=progress,
+            fingerprint=hashlib.sha256(repr(visible).encode()).hexdigest(),
+        )
+
+    def _read(self, period: str) -> tuple[pl.DataFrame, str]:
+        """The posts of a period and of the days it is compared with, and when the period begins (ISO 8601)."""
+        days, before = PERIODS[period]
+        now = self._now()
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        until = midnight + timedelta(days=2)  # a post dated ahead by a wrong clock is shown, not lost
+        since = midnight - timedelta(days=days - 1) if days else datetime(2000, 1, 1, tzinfo=clock.KST)
+        rows = self._store.moods(since - timedelta(days=before), until)
+        return charts.posts_frame(rows), clock.iso(since)
+
+    def _others(
+        self, filters: Filters, frame: pl.DataFrame, shown: pl.DataFrame, since: str
+    ) -> tuple[pl.DataFrame, str]:
+        """The posts that the selection's keywords stand out from, and how the page calls them."""
+        if filters.job != charts.ALL:
+            chosen = pl.col("job") == filters.job
+            return shown.filter(~chosen), "같은 기간 다른 직업의 글"
+        if filters.group != charts.ALL:
+            return shown.filter(pl.col("job_group") != filters.group), "같은 기간 다른 직업군의 글"
+        return frame.filter(pl.col("posted_at") < since), f"그 전 {PERIODS[filters.period][1]}일의 글"
+
+    def _collected_at(self) -> str | None:
+        newest = select(posts.c.collected_at).order_by(posts.c.seq.desc()).limit(1)
+        with self._store.reading() as connection:
+            return connection.scalar(newest)
+
+    def progress(self) -> Progress:
+        """How far the next training is, read now."""
+        waiting_posts, waiting_feedback = self._store.count_pending()
+        return Progress(waiting_posts, self._sizes[0], waiting_feedback, self._sizes[1])
+
+    # --- health -----------------------------------------------------------------------------------
+
+    def classifier(self) -> ClassifierLike | None:
+        """The model in production. None when there is none yet, or when it can't be loaded (which is logged)."""
+        try:
+            return self._model.current()
+        except Exception:
+            log.exception("the production model can't be loaded")
+            return None
+
+    def database_works(self) -> bool:
+        """Whether a row can be read from the database."""
+        try:
+            with self._store.reading() as connection:
+                connection.execute(select(posts.c.seq).limit(1)).all()
+        except Exception:
+            log.exception("the database can't be read")
+            return False
+        return True
+
+    # --- live analysis ----------------------------------------------------------------------------
+
+    def analyse(self, text: str, *, client: str) -> Analysis:
+        """What the model says of a text; without a model, the text ready for feedback. Raises Refused.
+
+        `client` is the visitor's address: it is counted in memory and stored nowhere.
+        """
+        cleaned = accepted(text)
+        _slow_down(self._analyses, client)
+        classifier = self.classifier()
+        try:
+            verdict = classifier.predict([cleaned], explain=True)[0] if classifier else None
+        except Exception:
+            log.exception("the model can't judge a text of %d characters", len(cleaned))
+            raise Refused("모델이 답하지 못했습니다. 잠시 뒤에 다시 해 주세요.") from None
+        return Analysis(
+            id=secrets.token_hex(16),
+            text=cleaned,
+            verdict=verdict,
+            version=classifier.version if classifier else None,
+        )
+
+    def add_feedback(self, analysis: Analysis | None, label: int | None, *, client: str, session: str) -> int:
+        """Store what a visitor says of an analysed text, once per analysis. Returns the row's id. Raises Refused."""
+        if analysis is None:
+            raise Refused("먼저 문장을 분석해 주세요.")
+        if label not in (0, 1, 2):
+            raise Refused("정답을 골라 주세요: 긍정, 중립, 부정 가운데 하나입니다.")
+        _slow_down(self._feedbacks, client)
+        with self._lock:
+            if analysis.id in self._answered:
+                raise Refused("이 분석에는 이미 의견을 보내셨습니다.")
+            self._answered[analysis.id] = None
+            while len(self._answered) > ANSWERED_KEPT:
+                self._answered.popitem(last=False)
+        verdict = analysis.verdict
+        try:
+            return self._store.add_feedback(
+                Feedback(
+                    text=analysis.text,
+                    label=label,
+                    predicted=verdict.label if verdict else None,
+                    confidence=verdict.confidence if verdict else None,
+                    model_version=analysis.version,
+                    client=self.session_hash(session),
+                )
+            )
+        except SQLAlchemyError:
+            with self._lock:
+                self._answered.pop(analysis.id, None)  # not stored: a second try must be possible
+            log.exception("feedback can't be stored")
+            raise Refused("의견을 저장하지 못했습니다. 잠시 뒤에 다시 보내 주세요.") from None
+
+    def session_hash(self, session: str) -> str:
+        """A salted hash of a browser session, 32 hex digits: tells one visitor's rows apart, names nobody."""
+        return hashlib.blake2b(session.encode(), key=self._salt, digest_size=16).hexdigest()
+
+
+def accepted(text: Any) -> str:
+    """The text as it is analysed and stored (`pipeline.text.normalise`). Raises Refused: empty, too long, no text."""
+    if not isinstance(text, str) or not (cleaned := normalise(text)):
+        raise Refused("분석할 문장을 입력해 주세요.")
+    if len(cleaned) > MAX_CHARACTERS:
+        raise Refused(f"문장은 {MAX_CHARACTERS:,}자까지 쓸 수 있습니다. 지금은 {len(cleaned):,}자입니다.")
+    return cleaned
+
+
+def job_choices(group: str) -> list[str]:
+    """전체 and the jobs of a group (of every group for 전체), in the domain's order."""
+    if group == charts.ALL:
+        return [charts.ALL, *(job.name for job in boards.JOBS)]
+    return [charts.ALL, *(job.name for job in boards.jobs_of_group(group))]
+
+
+def _names(filters: Filters) -> set[str]:
+    """Names of what is selected: that posts about 비숍 say 비숍 is no news."""
+    chosen = [
+        job
+        for job in boards.JOBS
+        if job.name == filters.job or (filters.job == charts.ALL and job.group == filters.group)
+    ]
+    names = {filters.group}.union(*((job.name, *job.categories, *job.aliases) for job in chosen))
+    return {name.replace(" ", "") for name in names}
+
+
+def _slow_down(limiter: RateLimiter, client: str) -> None:
+    seconds = limiter.wait(client)
+    if seconds > 0:
+        raise Refused(f"잠시 쉬었다가 다시 해 주세요. {int(seconds) + 1}초 뒤에 다시 할 수 있습니다.")
