@@ -1,0 +1,201 @@
+"""The thing that serves a model."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.classifier import METADATA_FILE, Classifier, ProductionModel, calibrate, read_metadata
+from pipeline.features import VOCABULARY_FILE
+from pipeline.files import DataFileError, write_json
+from pipeline.model import MODEL_FILE
+from pipeline.prepare import Example
+from pipeline.promote import replace_folder
+from tests.pipeline.conftest import TINY_VERSION
+
+ModelCopy = Callable[[Path, str], Path]
+OLD, NEW = "20261122T000000", "20261123T000000"
+
+
+@pytest.fixture(scope="module")
+def classifier(tiny_model: Path) -> Classifier:
+    return Classifier.load(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def texts(base_examples: list[Example]) -> list[str]:
+    """Texts of very different lengths, so that their order by length is not the order given."""
+    some = [example.text for example in base_examples[:20]]
+    return [*some, "", some[0][:5], " ".join(some), "ㅋㅋㅋㅋ", "😀\0", *(text[:9] for text in some)]
+
+
+def test_a_batch_is_the_texts_one_by_one_in_order(classifier: Classifier, texts: list[str]) -> None:
+    batch = classifier.predict(texts)
+    alone = [classifier.predict([text])[0] for text in texts]
+    found = np.array([verdict.probabilities for verdict in batch])
+    np.testing.assert_allclose(found, [verdict.probabilities for verdict in alone], atol=1e-6)
+    np.testing.assert_allclose(found, classifier.probabilities(texts), atol=1e-6)
+    np.testing.assert_allclose(found[::-1], classifier.probabilities(texts[::-1]), atol=1e-6)
+    assert len({tuple(row.round(5)) for row in found}) > 20  # or the order could not be seen
+
+
+def test_more_texts_than_a_pass_takes(classifier: Classifier, texts: list[str]) -> None:
+    many = (texts * 8)[:300]
+    expected = classifier.probabilities(texts)
+    np.testing.assert_allclose(
+        classifier.probabilities(many), [expected[i % len(texts)] for i in range(300)], atol=1e-6
+    )
+
+
+def test_a_verdict_is_a_distribution_and_its_best(classifier: Classifier, texts: list[str]) -> None:
+    for verdict in classifier.predict(texts):
+        assert sum(verdict.probabilities) == pytest.approx(1)
+        assert verdict.confidence == max(verdict.probabilities) == verdict.probabilities[verdict.label]
+        assert verdict.tokens == ()
+    assert classifier.predict([]) == []
+    assert classifier.probabilities([]).shape == (0, 3)
+    assert classifier.version == TINY_VERSION
+
+
+def test_hostile_text_gets_a_verdict(classifier: Classifier) -> None:
+    hostile = ["", "\0" * 100, "\ud800", "=1+1", "ㅋ" * 1_000_000, "\u202e\u200b", "<script>", "가나" * 2000]
+    found = classifier.probabilities(hostile)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+
+def test_explanation_is_the_change_when_a_word_is_hidden(
+    tmp_path: Path, model_copy: ModelCopy, classifier: Classifier, texts: list[str]
+) -> None:
+    verdict = classifier.predict(texts[:1], explain=True)[0]
+    words = [word for word, _ in verdict.tokens]
+    assert words[:3] == ["밸런스", "패치", "를"]
+    # A model that does not know the word reads it as any unknown one: the same as hiding it.
+    place = next(i for i, word in enumerate(words) if words.count(word) == 1)
+    folder = model_copy(tmp_path / "model", OLD)
+    vocabulary = (folder / VOCABULARY_FILE).read_text(encoding="utf-8")
+    assert f'"{words[place]}"' in vocabulary
+    (folder / VOCABULARY_FILE).write_text(vocabulary.replace(f'"{words[place]}"', '"never said"'), encoding="utf-8")
+    without = Classifier.load(folder).probabilities(texts[:1])[0, verdict.label]
+    assert abs(verdict.confidence - without) > 1e-5
+    assert verdict.tokens[place][1] == pytest.approx(verdict.confidence - without, abs=1e-6)
+    assert classifier.predict([""], explain=True)[0].tokens == ()
+    assert [word for word, _ in classifier.predict(["노답"], explain=True)[0].tokens] == ["노답"]
+
+
+def test_many_threads_get_the_answers_of_one(classifier: Classifier, texts: list[str]) -> None:
+    expected = classifier.probabilities(texts)
+
+    def one(i: int) -> np.ndarray:
+        return classifier.probabilities([texts[i % len(texts)]])[0]
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(one, range(120)))
+    np.testing.assert_allclose(found, [expected[i % len(texts)] for i in range(120)], atol=1e-6)
+
+
+def test_calibration() -> None:
+    rows = np.array([[0.7, 0.2, 0.1], [1.0, 0.0, 0.0]])
+    np.testing.assert_allclose(calibrate(rows, 1.0), rows, atol=1e-6)
+    # By hand: temperature 2 is the square root, scaled to one.
+    np.testing.assert_allclose(calibrate(rows, 2.0)[0], np.sqrt(rows[0]) / np.sqrt(rows[0]).sum())
+    assert np.isfinite(calibrate(rows, 0.3)).all()
+
+
+def test_the_temperature_of_the_metadata_is_used(tmp_path: Path, model_copy: ModelCopy, classifier: Classifier) -> None:
+    folder = model_copy(tmp_path / "warm", OLD)
+    write_json(folder / METADATA_FILE, {**read_metadata(folder), "temperature": 3.0})
+    expected = calibrate(classifier.probabilities(["노답"]), 3.0)  # the tiny model's own is 1
+    assert classifier.metadata["temperature"] == 1.0
+    np.testing.assert_allclose(Classifier.load(folder).probabilities(["노답"]), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [MODEL_FILE, VOCABULARY_FILE, METADATA_FILE])
+def test_a_missing_file_is_named(tmp_path: Path, model_copy: ModelCopy, name: str) -> None:
+    folder = model_copy(tmp_path / "model", OLD)
+    (folder / name).unlink()
+    with pytest.raises(DataFileError, match=rf"{name}.*`dvc checkout .*model` restores it"):
+        Classifier.load(folder)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"\xff"])
+def test_broken_metadata_is_named(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / METADATA_FILE).write_bytes(data)
+    with pytest.raises(DataFileError, match=r"metadata\.json .*restores it"):
+        read_metadata(tmp_path)
+
+
+# --- production -----------------------------------------------------------------------------------------
+
+
+def test_before_the_first_model_there_is_none(tmp_path: Path, model_copy: ModelCopy) -> None:
+    production = ProductionModel(tmp_path / "production")
+    assert production.current() is None
+    model_copy(tmp_path / "production", OLD)
+    found = production.current()
+    assert found is not None
+    assert found.version == OLD
+
+
+def test_a_new_version_is_taken_up_and_back(tmp_path: Path, model_copy: ModelCopy) -> None:
+    old, new = model_copy(tmp_path / "old", OLD), model_copy(tmp_path / "new", NEW)
+    production = ProductionModel(tmp_path / "production")
+    for source, version in ((old, OLD), (new, NEW), (old, OLD)):
+        replace_folder(source, tmp_path / "production")
+        found = production.current()
+        assert found is not None
+        assert found.version == version
+        assert production.current() is found  # nothing changed: nothing is loaded again
+    # DVC may put the same version there anew: the loaded model stays.
+    os.utime(tmp_path / "production" / METADATA_FILE, (1, 1))
+    assert production.current() is found
+
+
+@pytest.mark.parametrize("half", ["no model", "half a model", "half a vocabulary", "half metadata"])
+def test_a_half_written_folder_keeps_the_old_model(tmp_path: Path, model_copy: ModelCopy, half: str) -> None:
+    folder = model_copy(tmp_path / "production", OLD)
+    production = ProductionModel(folder)
+    before = production.current()
+    assert before is not None
+    new = model_copy(tmp_path / "new", NEW)
+    replace_folder(new, folder)
+    name = {"model": MODEL_FILE, "vocabulary": VOCABULARY_FILE, "metadata": METADATA_FILE}[half.split()[-1]]
+    data = (folder / name).read_bytes()
+    (folder / name).unlink()
+    if half.startswith("half"):
+        (folder / name).write_bytes(data[: len(data) // 2])
+    assert production.current() is before
+    assert ProductionModel(folder).current() is None  # a new process waits for the rest
+    (folder / name).write_bytes(data)
+    after = production.current()
+    assert after is not None
+    assert after.version == NEW
+
+
+def test_a_removed_folder_keeps_the_old_model(tmp_path: Path, model_copy: ModelCopy) -> None:
+    folder = model_copy(tmp_path / "production", OLD)
+    production = ProductionModel(folder)
+    before = production.current()
+    shutil.rmtree(folder)
+    assert before is not None
+    assert production.current() is before
+
+
+def test_threads_that_swap_at_once_see_one_new_model(tmp_path: Path, model_copy: ModelCopy) -> None:
+    folder = model_copy(tmp_path / "production", OLD)
+    production = ProductionModel(folder)
+    with ThreadPoolExecutor(8) as pool:
+        assert len({id(found) for found in pool.map(lambda _: production.current(), range(16))}) == 1
+    metadata = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
+    write_json(folder / METADATA_FILE, {**metadata, "version": NEW})
+    with ThreadPoolExecutor(8) as pool:
+        versions = [found.version for found in pool.map(lambda _: production.current(), range(16)) if found]
+    assert set(versions) <= {OLD, NEW}
+    found = production.current()
+    assert found is not None
+    assert found.version == NEW

@@ -1,0 +1,60 @@
+"""Tokens to numbers."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.features import PAD, UNKNOWN, VOCABULARY_FILE, Vocabulary, build_vocabulary, clip
+from pipeline.files import DataFileError
+
+WORDS = Vocabulary("kiwi", 6, ("노답", "갓겜", "패치"))
+
+
+def test_ids_and_padding() -> None:
+    ids = WORDS.encode([["갓겜", "패치", "노답"], ["노답"]])
+    assert ids.dtype == np.int32
+    assert ids.tolist() == [[3, 4, 2], [2, PAD, PAD]]
+    assert WORDS.size == 5
+    assert WORDS.encode([["노답"]], 4).tolist() == [[2, 0, 0, 0]]
+
+
+def test_unknown_and_empty_texts_have_something_to_read() -> None:
+    assert WORDS.encode([["모름", "갓겜"], []]).tolist() == [[UNKNOWN, 3], [UNKNOWN, PAD]]
+    assert WORDS.encode([[]]).tolist() == [[UNKNOWN]]
+    assert WORDS.encode([]).shape == (0, 1)
+    assert Vocabulary("kiwi", 6, ()).encode([["갓겜"]]).tolist() == [[UNKNOWN]]
+
+
+def test_longer_texts_keep_head_and_tail() -> None:
+    tokens = [str(i) for i in range(10)]
+    assert clip(tokens, 6) == ["0", "1", "2", "3", "8", "9"]
+    assert clip(tokens, 10) == tokens
+    assert clip(tokens, 1) == ["9"]
+    assert [len(clip(tokens, width)) for width in range(1, 12)] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 10]
+    assert WORDS.encode([["노답"] * 50 + ["갓겜"]]).tolist() == [[2, 2, 2, 2, 2, 3]]
+    assert WORDS.encode([["노답"] * 1_000_000]).shape == (1, 6)
+
+
+def test_the_vocabulary_is_the_most_frequent_then_the_alphabet() -> None:
+    tokens = [["나", "다", "가"], ["나", "가", "라"], ["나", "다"]]
+    built = build_vocabulary(tokens, tokenizer="okt", max_tokens=9, size=10, min_count=2)
+    assert built == Vocabulary("okt", 9, ("나", "가", "다"))
+    assert build_vocabulary(tokens, tokenizer="okt", max_tokens=9, size=2, min_count=1).tokens == ("나", "가")
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    odd = Vocabulary("kiwi", 6, ("ㅋㅋ", "\n", '"', "=", "😀"))
+    odd.save(tmp_path)
+    assert Vocabulary.load(tmp_path) == odd
+    assert Vocabulary.load(tmp_path).encode([["😀"]]).tolist() == [[6]]
+    assert json.loads((tmp_path / VOCABULARY_FILE).read_text(encoding="utf-8"))["tokens"][0] == "ㅋㅋ"
+
+
+@pytest.mark.parametrize("data", [None, b"", b'{"tokenizer": "kiwi"}', b"[1]", b"\xff", b'{"tokens": ['])
+def test_a_broken_file_is_named(tmp_path: Path, data: bytes | None) -> None:
+    if data is not None:
+        (tmp_path / VOCABULARY_FILE).write_bytes(data)
+    with pytest.raises(DataFileError, match=r"vocabulary\.json can't be read .*dvc checkout"):
+        Vocabulary.load(tmp_path)

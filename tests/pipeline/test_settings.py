@@ -1,0 +1,97 @@
+"""Where things are (environment, .env) and the numbers (params.yaml)."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pipeline import settings
+from pipeline.settings import SettingsError
+
+ROOT = Path(__file__).resolve().parents[2]
+NOWHERE = Path("/nonexistent/.env")
+
+
+def test_defaults_are_loopback_and_lm_studio() -> None:
+    found = settings.load({}, NOWHERE)
+    assert found.database_url == "sqlite:///data/live/maple.db"
+    assert found.inven_url == "https://www.inven.co.kr"
+    assert found.llm_endpoints == ("http://127.0.0.1:1234/v1",)
+    assert (found.app_host, found.app_port) == ("127.0.0.1", 7860)
+    assert found.contact == ""
+
+
+def test_environment_beats_the_file_and_the_file_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text(
+        "APP_PORT=8000\nLLM_MODEL=젬마\nCRAWL_CONTACT=\nDATABASE_URL=sqlite:///from-file.db\n", encoding="utf-8"
+    )
+    found = settings.load({"DATABASE_URL": "sqlite:///from-environment.db"}, path)
+    assert found.database_url == "sqlite:///from-environment.db"
+    assert found.app_port == 8000
+    assert found.llm_model == "젬마"
+
+
+def test_without_arguments_it_reads_the_process_and_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("LLM_MODEL=here\n", encoding="utf-8")
+    monkeypatch.delenv("LLM_MODEL", raising=False)
+    monkeypatch.setenv("APP_PORT", "9999")
+    found = settings.load()
+    assert (found.llm_model, found.app_port) == ("here", 9999)
+
+
+def test_several_endpoints() -> None:
+    found = settings.load({"LLM_ENDPOINTS": " http://127.0.0.1:1/v1/ ,, https://host/v1"}, NOWHERE)
+    assert found.llm_endpoints == ("http://127.0.0.1:1/v1", "https://host/v1")
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "-1", "http", "80.5", "²", "8000 "])
+def test_a_bad_port_is_named(text: str) -> None:
+    with pytest.raises(SettingsError, match=f"APP_PORT={re.escape(repr(text))} is not a port"):
+        settings.load({"APP_PORT": text}, NOWHERE)
+
+
+@pytest.mark.parametrize("name", ["INVEN_URL", "LLM_ENDPOINTS"])
+def test_a_bad_address_is_named(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}='127.0.0.1:80' is not an address"):
+        settings.load({name: "127.0.0.1:80"}, NOWHERE)
+
+
+def test_the_example_lists_every_variable() -> None:
+    listed = set(re.findall(r"^#? ?([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
+    read = set(re.findall(r'"([A-Z]+_[A-Z_]+)"', Path(settings.__file__).read_text(encoding="utf-8")))
+    assert len(read) >= 8
+    assert read <= listed
+
+
+def test_params_section() -> None:
+    assert settings.params("cut", ROOT / "params.yaml") == {"size": 1000}
+
+
+def test_every_section_that_a_stage_watches_exists() -> None:
+    import yaml
+
+    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    watched = {
+        name for stage in stages.values() for name in stage.get("do", stage).get("params", []) if isinstance(name, str)
+    }
+    assert watched >= {"prepare", "train", "evaluate", "promote", "label"}
+    for name in watched:
+        assert settings.params(name, ROOT / "params.yaml")
+
+
+def test_params_problems_name_file_and_section(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    with pytest.raises(SettingsError, match=r"params\.yaml is missing: run from the project's root"):
+        settings.params("cut", path)
+    path.write_text("cut: {size: 1\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"params\.yaml is not valid YAML"):
+        settings.params("cut", path)
+    path.write_bytes("cut: # 크기\n".encode("cp949"))
+    with pytest.raises(SettingsError, match=r"params\.yaml is not valid YAML"):
+        settings.params("cut", path)
+    for document in ("", "- cut\n", "cut: 5\n", "other: {a: 1}\n"):
+        path.write_text(document, encoding="utf-8")
+        with pytest.raises(SettingsError, match="has no section 'cut'"):
+            settings.params("cut", path)

@@ -1,0 +1,112 @@
+"""One normal form for Korean text, and tokens of it."""
+
+import time
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.files import DataFileError
+from pipeline.text import DICTIONARY, for_model, join_post, keywords, normalise, slang, tokenizer
+
+
+def test_nfc_composes_and_never_nfkc() -> None:
+    assert normalise(unicodedata.normalize("NFD", "메이플")) == "메이플"
+    assert normalise("ㅋㅋㅠㅠ ㄹㅇ ①② ﬁ Ａ") == "ㅋㅋㅠㅠ ㄹㅇ ①② ﬁ Ａ"  # NFKC changes every one of these
+    assert [ord(c) for c in normalise("ㅋㅠ")] == [0x314B, 0x3160]
+
+
+def test_white_space_is_folded_and_lines_are_kept_once() -> None:
+    assert normalise("  a\t\u00a0\u3000b \r\n\r\n \n c\rd  ") == "a b\nc\nd"
+    assert normalise(" \n\t ") == ""
+
+
+def test_hostile_text_becomes_harmless() -> None:
+    assert normalise("a\0b\x1b[31m\ud800c\udfff\u202e\u200bd\ufeff\x85") == "ab[31mcd"
+    assert normalise("\0\ud83d\u2060") == ""
+    assert normalise("😀 갓겜") == "😀 갓겜"
+
+
+def test_a_megabyte_takes_no_time() -> None:
+    start = time.perf_counter()
+    assert len(normalise("ㅋ" * 1_000_000)) == 1_000_000
+    assert normalise(" \n" * 500_000) == ""
+    assert normalise("a" + " " * 1_000_000 + "b") == "a b"
+    assert len(for_model("ㅋ" * 1_000_000)) == 2
+    assert time.perf_counter() - start < 5
+
+
+@given(st.text())
+def test_normal_form_is_stable_and_storable(text: str) -> None:
+    once = normalise(text)
+    assert normalise(once) == once
+    assert unicodedata.is_normalized("NFC", once)
+    assert once == once.strip()
+    once.encode("utf-8")
+    assert "\0" not in once
+    assert "\r" not in once
+
+
+@pytest.mark.parametrize("text", ["e\u200b\u0301", "\u1100\0\u1161", "ㅋ\u200dㅋ"])
+def test_what_an_invisible_character_keeps_apart_is_composed(text: str) -> None:
+    assert unicodedata.is_normalized("NFC", normalise(text))
+
+
+def test_join_post() -> None:
+    assert join_post(" 제목 ", "본문\n\n둘째 ") == "제목\n본문\n둘째"
+    assert join_post("제목만", "") == "제목만"
+
+
+def test_for_model_cuts_repetition_and_addresses() -> None:
+    assert for_model("ㅋㅋㅋㅋㅋㅋ 와!!!!! 하하") == "ㅋㅋ 와!! 하하"
+    assert for_model("보세요 https://a.b/c?d=ㅋ 그리고 www.x.y").split() == ["보세요", "URL", "그리고", "URL"]
+
+
+def test_kiwi_splits_in_order_and_keeps_slang_whole() -> None:
+    split = tokenizer("kiwi")
+    tokens = split(["썬콜 노답이네 ㅋㅋㅋㅋ", "", "갓패치 떡락"])
+    assert split.name == "kiwi"
+    assert {"썬콜", "노답", "ㅋㅋ"} <= set(tokens[0])
+    assert tokens[1] == []
+    assert tokens[2] == ["갓패치", "떡락"]
+    assert split(["노답\0이네"]) == split(["노답이네"])
+
+
+@pytest.mark.slow
+def test_okt_stems_and_takes_empty_text() -> None:
+    split = tokenizer("okt")
+    tokens = split(["버그가 너무 많았다", ""])
+    assert split.name == "okt"
+    assert "많다" in tokens[0]
+    assert tokens[1] == []
+
+
+def test_an_unknown_tokenizer_names_the_choices() -> None:
+    with pytest.raises(ValueError, match="'mecab'; choose one of kiwi, okt"):
+        tokenizer("mecab")
+
+
+def test_keywords_are_topics_each_once_in_canonical_form() -> None:
+    found = keywords(["밸패 밸패 했는데 버그가 많다 https://inven.co.kr", "", "ㅋㅋㅋㅋ"])
+    assert found[0].count("밸런스패치") == 1
+    assert "밸패" not in found[0]
+    assert {"버그", "많다"} <= set(found[0])
+    assert "URL" not in found[0]
+    assert found[1:] == [[], []]
+
+
+def test_dictionary_is_well_formed() -> None:
+    words = slang()
+    assert len(words) > 50
+    assert len({word.word for word in words}) == len(words)
+    assert all(word.word == normalise(word.word) for word in words)
+
+
+def test_a_malformed_dictionary_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "slang.tsv"
+    header = DICTIONARY.read_text(encoding="utf-8").splitlines()[0]
+    path.write_text(f"{header}\n썬콜\tNNP\t썬콜\tjob\n두개\tNNG\n", encoding="utf-8")
+    with pytest.raises(DataFileError, match=r"slang\.tsv, line 3: four tab-separated"):
+        slang(path)

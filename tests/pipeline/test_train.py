@@ -1,0 +1,98 @@
+"""Training is a pure function: same inputs, same bytes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.classifier import METADATA_FILE, calibrate
+from pipeline.files import DataFileError, content_hash, read_csv
+from pipeline.model import MODEL_FILE
+from pipeline.prepare import Example
+from pipeline.train import fit_temperature, sample_weights, train
+from tests.pipeline.conftest import TINY_TRAIN, TINY_VERSION
+
+ROOT = Path(__file__).resolve().parents[2]
+EASY = {"units": [8], "max_tokens": 4, "dropout": 0.0, "learning_rate": 0.05, "batch": 8, "epochs": 12}
+
+
+def test_what_a_trained_folder_holds(tiny_model: Path, tiny_inputs: Path) -> None:
+    assert {path.name for path in tiny_model.iterdir()} == {
+        "README.md",
+        "history.csv",
+        METADATA_FILE,
+        MODEL_FILE,
+        "vocabulary.json",
+    }
+    metadata = json.loads((tiny_model / METADATA_FILE).read_text(encoding="utf-8"))
+    assert metadata["version"] == TINY_VERSION
+    assert metadata["chunks"] == ["0001"]
+    assert metadata["rows"] == {"train": 48, "validation": 12, "test_chunk": 0, "test_base": 0}
+    prepared = (tiny_inputs / "data" / "prepared" / "train.csv").read_text(encoding="utf-8")
+    assert metadata["hashes"]["train"] == content_hash(prepared)
+    assert metadata["params"] == {**metadata["params"], **TINY_TRAIN}
+    assert set(metadata["packages"]) >= {"tensorflow", "keras", "numpy", "kiwipiepy"}
+    assert len(read_csv(tiny_model / "history.csv", ["epoch", "loss", "val_loss"])) == metadata["epochs"] == 2
+    card = (tiny_model / "README.md").read_text(encoding="utf-8")
+    assert f"# Maple Pulse model {TINY_VERSION}" in card
+    assert "| training texts from base | 48 |" in card
+
+
+@pytest.mark.slow
+def test_another_process_makes_the_same_bytes(tiny_model: Path, tiny_inputs: Path, tmp_path: Path) -> None:
+    for name in ("params.yaml", "data"):
+        source = tiny_inputs / name
+        (shutil.copytree if source.is_dir() else shutil.copyfile)(source, tmp_path / name)
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "12345"}
+    subprocess.run([sys.executable, "-m", "pipeline.train"], cwd=tmp_path, env=environment, check=True, timeout=200)
+    made = {path.name: path.read_bytes() for path in (tmp_path / "models" / "candidate").iterdir()}
+    assert made == {path.name: path.read_bytes() for path in tiny_model.iterdir()}
+
+
+def test_it_learns_what_can_be_learned(base_examples: list[Example], tiny_inputs: Path) -> None:
+    params = yaml.safe_load((tiny_inputs / "params.yaml").read_text(encoding="utf-8"))["train"]
+    words = ("노답", "질문", "갓겜")
+    easy = [Example(f"{words[label]} {i}", label, 1.0, "base") for i in range(16) for label in range(3)]
+    network, vocabulary, facts, curve = train(easy, [], {**params, **EASY}, "kiwi")
+    assert facts["temperature"] == 1.0  # nothing held out to fit it on
+    assert facts["vocabulary"] == vocabulary.size
+    assert [row["epoch"] for row in curve] == list(range(1, facts["epochs"] + 1))
+    assert curve[-1]["loss"] < curve[0]["loss"]
+    ids = vocabulary.encode([[word] for word in words])
+    assert network(ids, training=False).numpy().argmax(axis=1).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("kept", "message"), [({0, 1}, "긍정"), ({1}, "부정, 긍정"), (set(), "부정, 중립, 긍정")])
+def test_a_missing_mood_is_named(base_examples: list[Example], kept: set[int], message: str) -> None:
+    some = [example for example in base_examples if example.label in kept]
+    with pytest.raises(DataFileError, match=rf"train\.csv has no example of {message}: add some to the base file"):
+        train(some, [], {}, "kiwi")
+
+
+def test_moods_weigh_the_same_and_corrections_more() -> None:
+    examples = (
+        [Example("글", 0, 1.0, "base")] * 6 + [Example("글", 1, 1.0, "base")] * 2 + [Example("글", 2, 1.0, "base")]
+    )
+    examples += [Example("글", 0, 3.0, "feedback-0001")]
+    weights, labels = sample_weights(examples), np.array([example.label for example in examples])
+    totals = [weights[labels == label].sum() for label in range(3)]
+    np.testing.assert_allclose(totals, [10 / 3] * 3)
+    assert weights.mean() == pytest.approx(1)
+    assert weights[9] == pytest.approx(3 * weights[0])  # within its mood, a correction weighs three posts
+    assert np.isfinite(sample_weights([Example("글", 2, 1.0, "base")])).all()  # validation may lack a mood
+
+
+def test_temperature_is_found_again() -> None:
+    rng = np.random.default_rng(1)
+    honest = rng.dirichlet([1, 1, 1], size=4000)
+    labels = np.array([rng.choice(3, p=row) for row in honest])
+    overconfident = calibrate(honest, 1 / 2.5)
+    assert fit_temperature(honest, labels) == pytest.approx(1.0, abs=0.1)
+    assert fit_temperature(overconfident, labels) == pytest.approx(2.5, abs=0.25)
+    assert fit_temperature(overconfident[:29], labels[:29]) == 1.0  # too few to tell
