@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.features import Vocabulary, clip
-from pipeline.files import DataFileError
+from pipeline.features import Vocabulary
+from pipeline.files import DataFileError, file_hash
 from pipeline.model import MODEL_FILE, load_network, quiet_keras
-from pipeline.text import tokenizer
+from pipeline.text import for_model, normalise, tokenizer
 
 METADATA_FILE = "metadata.json"
 PRODUCTION = Path("models/production")
 _BATCH = 256
+_EXPLAINED = 80  # words of a text that are weighed; one forward pass holds them
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Verdict:
     """What the model says of one text. Probabilities are in label order: 부정, 중립, 긍정.
 
     `tokens` are the words that mattered, with the change of the chosen label's probability when the word is
-    hidden (occlusion: Zeiler & Fergus 2014); empty unless an explanation was asked for.
+    left out (occlusion: Zeiler & Fergus 2014); empty unless an explanation was asked for.
     """
 
     label: int
@@ -46,57 +47,62 @@ class Classifier:
         self._tokenizer = tokenizer(vocabulary.tokenizer)
         self._temperature = float(metadata["temperature"])
         # One trace for every shape: `model.predict` costs tens of milliseconds a call, this only the arithmetic.
-        signature = [tf.TensorSpec((None, None), tf.int32)]
-        self._forward = tf.function(lambda ids: network(ids, training=False), input_signature=signature)
+        signature = {
+            "ids": tf.TensorSpec((None, None), tf.int32),
+            "bag": tf.TensorSpec((None, None), tf.int32),
+            "bag_tf": tf.TensorSpec((None, None), tf.float32),
+        }
+        self._forward = tf.function(lambda inputs: network(inputs, training=False), input_signature=[signature])
         self.predict(["준비"], explain=True)  # trace and load everything now, not when the first user waits
 
     @classmethod
     def load(cls, folder: Path = PRODUCTION) -> "Classifier":
         """The model of a folder (model.keras, vocabulary.json, metadata.json). Raises DataFileError."""
         metadata = read_metadata(folder)
-        if not (folder / MODEL_FILE).exists():
-            raise DataFileError(f"{folder / MODEL_FILE} is missing: `dvc checkout {folder}` restores it")
+        path = folder / MODEL_FILE
+        if not path.exists() or file_hash(path) != metadata["model_sha256"]:
+            # DVC replaces file by file: for a moment new metadata can stand beside old weights.
+            raise DataFileError(f"{path} is not model {metadata['version']}: `dvc checkout {folder}` restores it")
         return cls(load_network(folder), Vocabulary.load(folder), metadata)
 
     def predict(self, texts: Sequence[str], explain: bool = False) -> list[Verdict]:
         """A verdict for each text, in order. With `explain`, the words that mattered (one more pass a text)."""
-        if not texts:
-            return []
-        tokenised = self._tokenizer(list(texts))
-        probabilities = self._probabilities(tokenised)
         verdicts = []
-        for tokens, row in zip(tokenised, probabilities, strict=True):
+        for text, row in zip(texts, self.probabilities(texts), strict=True):
             label = int(row.argmax())
             verdicts.append(
                 Verdict(
                     label=label,
                     probabilities=(float(row[0]), float(row[1]), float(row[2])),
                     confidence=float(row[label]),
-                    tokens=self._explain(tokens, label, float(row[label])) if explain else (),
+                    tokens=self._explain(text, label, float(row[label])) if explain else (),
                 )
             )
         return verdicts
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Calibrated probabilities, float64 of shape (texts, 3)."""
-        return self._probabilities(self._tokenizer(list(texts))) if texts else np.zeros((0, 3))
-
-    def _probabilities(self, tokenised: Sequence[Sequence[str]]) -> np.ndarray:
+        if not texts:
+            return np.zeros((0, 3))
+        read = [for_model(text) for text in texts]
+        tokenised = self._tokenizer(read)
         # Texts of like length go together, so that short ones are not padded to the longest of all.
-        order = sorted(range(len(tokenised)), key=lambda i: len(tokenised[i]))
-        result = np.empty((len(tokenised), 3))
+        order = sorted(range(len(read)), key=lambda i: len(read[i]))
+        result = np.empty((len(read), 3))
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
-            result[batch] = self._forward(self._vocabulary.encode([tokenised[i] for i in batch])).numpy()
+            inputs = self._vocabulary.inputs([read[i] for i in batch], [tokenised[i] for i in batch])
+            result[batch] = self._forward(inputs).numpy()
         return calibrate(result, self._temperature)
 
-    def _explain(self, tokens: Sequence[str], label: int, confidence: float) -> tuple[tuple[str, float], ...]:
-        kept = clip(tokens, self._vocabulary.max_tokens)
-        if len(kept) < 2:
-            return tuple((token, confidence) for token in kept)
-        hidden = [[token if i != j else "\x00" for i, token in enumerate(kept)] for j in range(len(kept))]
-        effect = confidence - self._probabilities(hidden)[:, label]
-        return tuple((token, float(change)) for token, change in zip(kept, effect, strict=True))
+    def _explain(self, text: str, label: int, confidence: float) -> tuple[tuple[str, float], ...]:
+        words = normalise(text).split()[:_EXPLAINED]
+        rest = normalise(text).split()[_EXPLAINED:]
+        if not rest and len(words) < 2:
+            return tuple((word, confidence) for word in words)
+        without = [" ".join(words[:i] + words[i + 1 :] + rest) for i in range(len(words))]
+        effect = confidence - self.probabilities(without)[:, label]
+        return tuple((word, float(change)) for word, change in zip(words, effect, strict=True))
 
 
 class ProductionModel:
@@ -144,6 +150,6 @@ def read_metadata(folder: Path) -> dict[str, Any]:
         metadata = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataFileError(f"{path} can't be read ({error}): `dvc checkout {folder}` restores it") from None
-    if not isinstance(metadata, dict) or "version" not in metadata:
-        raise DataFileError(f"{path} names no version: `dvc checkout {folder}` restores it")
+    if missing := {"version", "model_sha256", "temperature"} - set(metadata if isinstance(metadata, dict) else ()):
+        raise DataFileError(f"{path} lacks {', '.join(sorted(missing))}: `dvc checkout {folder}` restores it")
     return metadata

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from pipeline import settings, stage
 from pipeline.champion import CHAMPION, has_champion
@@ -27,7 +27,10 @@ _BINS = 15  # of the calibration error (Guo et al. 2017)
 
 def macro_f1(labels: np.ndarray, predicted: np.ndarray) -> float:
     """The unweighted mean of the three classes' F1; a class with no row and no prediction counts 0."""
-    return float(f1_score(labels, predicted, labels=[0, 1, 2], average="macro", zero_division=0))
+    # By hand, not by scikit-learn: the bootstraps ask a thousand times, and its call takes a millisecond.
+    table = np.bincount(3 * labels + predicted, minlength=9).reshape(3, 3)
+    both = table.sum(axis=0) + table.sum(axis=1)
+    return float(np.divide(2 * table.diagonal(), both, out=np.zeros(3), where=both > 0).mean())
 
 
 def expected_calibration_error(labels: np.ndarray, probabilities: np.ndarray) -> float:

@@ -1,4 +1,8 @@
-"""The network: a stacked Bi-LSTM with dropout, and how it becomes the same file from the same weights."""
+"""The network: a stacked Bi-LSTM with dropout and a wide path beside it; the same weights make the same file.
+
+The wide path is a logistic regression on TF-IDF of hashed n-grams, written as layers (Cheng et al. 2016, "Wide &
+Deep Learning"). Only standard layers are used: the file loads in safe mode, without code of ours.
+"""
 
 import io
 import json
@@ -7,6 +11,8 @@ import sys
 import zipfile
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pipeline.files import write_bytes
 
@@ -48,8 +54,8 @@ def make_deterministic(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def build_network(vocabulary_size: int, params: dict[str, Any]) -> Any:
-    """The uncompiled Keras model: ids (batch, tokens) int32 -> probabilities (batch, 3) float32.
+def build_deep(vocabulary_size: int, params: dict[str, Any]) -> Any:
+    """The stacked Bi-LSTM, uncompiled: ids (batch, tokens) int32 -> logits (batch, 3) float32.
 
     Params (section `train`): embedding (width), units (of each Bi-LSTM layer, in one direction), dropout, dense.
     """
@@ -65,7 +71,34 @@ def build_network(vocabulary_size: int, params: dict[str, Any]) -> Any:
     x = layers.Bidirectional(layers.LSTM(top), name=f"bilstm_{len(params['units'])}")(x)
     x = layers.Dropout(params["dropout"], name=f"dropout_{len(params['units'])}")(x)
     x = layers.Dense(params["dense"], activation="relu", name="dense")(x)
-    return keras.Model(ids, layers.Dense(3, activation="softmax", name="mood")(x), name="stacked_bilstm")
+    return keras.Model(ids, layers.Dense(3, name="deep_logits")(x), name="stacked_bilstm")
+
+
+def join_wide(deep: Any, idf: np.ndarray, weights: np.ndarray, bias: np.ndarray, mix: tuple[float, float]) -> Any:
+    """The whole model, uncompiled: `Vocabulary.inputs` -> probabilities (batch, 3).
+
+    `idf` (buckets,), `weights` (buckets, 3) and `bias` (3,) are the logistic regression's; `mix` says how much the
+    wide and the deep logits count.
+    """
+    keras = quiet_keras()
+    layers = keras.layers
+    buckets = len(idf)
+    bag = keras.Input(shape=(None,), dtype="int32", name="bag")
+    frequency = keras.Input(shape=(None,), dtype="float32", name="bag_tf")
+    rarity = layers.Embedding(buckets, 1, trainable=False, name="idf")
+    table = layers.Embedding(buckets, 3, name="wide_weights")
+    value = layers.Multiply(name="tf_idf")([layers.Reshape((-1, 1), name="bag_tf_column")(frequency), rarity(bag)])
+    value = layers.UnitNormalization(axis=1, name="unit_length")(value)
+    wide = layers.Reshape((3,), name="wide_logits")(layers.Dot(axes=1, name="wide_sum")([table(bag), value]))
+    both = layers.Concatenate(name="wide_and_deep")([wide, deep.output])
+    join = layers.Dense(3, activation="softmax", name="mood")
+    inputs = {"ids": deep.input, "bag": bag, "bag_tf": frequency}
+    model = keras.Model(inputs, join(both), name="wide_and_stacked_bilstm")
+    rarity.set_weights([idf[:, None]])
+    table.set_weights([weights])
+    kernel = np.concatenate([mix[0] * np.eye(3), mix[1] * np.eye(3)])
+    join.set_weights([kernel, mix[0] * bias])
+    return model
 
 
 def save_network(network: Any, folder: Path, stamp: str) -> None:

@@ -7,6 +7,7 @@ never straddle a split, and nothing that resembles a gold text is trained on. `p
 """
 
 import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -40,15 +41,45 @@ class Example:
     job_group: str = ""
 
 
-def read_chunk(number: str, root: Path = Path()) -> list[Example]:
-    """The labelled posts of a chunk; posts without a label are left out. Raises DataFileError."""
+def read_chunk(
+    number: str, root: Path = Path(), *, min_confidence: float = 0.0, confidence_weight: bool = False
+) -> list[Example]:
+    """The labelled posts of a chunk; posts without a label are left out. Raises DataFileError.
+
+    A label less sure than `min_confidence` weighs 0: `mix` learns nothing from it, but may test on it.
+    `confidence_weight`: the others weigh what their confidence is. One without confidence counts as sure.
+    """
     path = labeled_path(number, root)
     examples = []
     for row in read_csv(path, (*CHUNK_COLUMNS, "label")):
         if row["label"]:
             text = join_post(row["title"], row["body"])
-            examples.append(Example(text, parse_label(row["label"]), 1.0, f"chunk-{number}", row["job_group"]))
+            sure = float(row.get("confidence") or 1.0)
+            weight = 0.0 if sure < min_confidence else sure if confidence_weight else 1.0
+            examples.append(Example(text, parse_label(row["label"]), weight, f"chunk-{number}", row["job_group"]))
     return examples
+
+
+def read_quality(number: str, root: Path = Path()) -> dict[str, Any]:
+    """How good a chunk's labels are, from its provenance; empty where that says nothing. Raises DataFileError."""
+    path = labeled_path(number, root).with_suffix(".json")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DataFileError(f"{path} is not valid JSON ({error}): `dvc checkout` restores it") from None
+    gold, repeats, canaries = ((found.get("quality") or {}).get(name) or {} for name in ("gold", "repeats", "canaries"))
+    figures = {
+        "chunk": number,
+        "coverage": found.get("coverage"),
+        "gold_accuracy": gold.get("accuracy"),
+        "gold_kappa": gold.get("kappa"),
+        "gold_macro_f1": gold.get("macro_f1"),
+        "self_agreement": repeats.get("agreement"),
+        "canaries_fallen": canaries.get("fallen"),
+    }
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def read_archive(number: str, root: Path = Path()) -> list[Example]:
@@ -119,26 +150,32 @@ def mix(
     test_base = [e for e in general if held_out(e)]
     sampled = sorted((e for e in general if not held_out(e)), key=lambda e: _position(e.text, str(params["seed"])))
     if posts:  # with no chunk yet, this is the base model: all of it
-        sampled = sampled[: round(params["base_ratio"] * len(ours))]
+        sampled = sampled[: round(params["base_ratio"] * sum(e.weight > 0 for e in ours))]
 
     # A corrected text is always learned from; it is no test of the LLM's labels any more.
-    tests = [e for e in ours if e.source.startswith("chunk-") and held_out(e)]
+    tests = [replace(e, weight=1.0) for e in ours if e.source.startswith("chunk-") and held_out(e)]
     tested = {e.text for e in tests}
-    candidates = [e for e in (*ours, *sampled) if e.text not in tested]
+    candidates = [e for e in (*ours, *sampled) if e.text not in tested and e.weight > 0]
 
     kept_out = [*tests, *test_base, *gold]
     numbers = duplicates.groups([e.text for e in (*kept_out, *candidates)]).tolist()
-    forbidden = set(numbers[: len(kept_out)])
+    grouped = list(zip(candidates, numbers[len(kept_out) :], strict=True))
+    # What resembles a correction is no test either: a correction gives way to nothing but a gold text.
+    corrected = {number for e, number in grouped if e.source.startswith("feedback-")}
+    beside = {e.text for e, number in zip(tests + test_base, numbers, strict=False) if number in corrected}
+    tests = [e for e in tests if e.text not in beside]
+    test_base = [e for e in test_base if e.text not in beside]
+    forbidden = {n for e, n in zip(kept_out, numbers, strict=False) if e.source == "gold" or n not in corrected}
     members: dict[int, list[Example]] = defaultdict(list)
-    for example, number in zip(candidates, numbers[len(kept_out) :], strict=True):
+    for example, number in grouped:
         if number not in forbidden:
             members[number].append(example)
     train: list[Example] = []
     validation: list[Example] = []
     for group in members.values():
-        corrected = any(e.source.startswith("feedback-") for e in group)
+        has_correction = any(e.source.startswith("feedback-") for e in group)
         drawn = _position(min(e.text for e in group), "validation") < params["validation_share"]
-        (validation if drawn and not corrected else train).extend(group)
+        (validation if drawn and not has_correction else train).extend(group)
     test_chunk = [e for e in tests if e.source == newest]
     return {"train": train, "validation": validation, "test_chunk": test_chunk, "test_base": test_base}
 
@@ -172,18 +209,21 @@ def read_set(name: str, root: Path = Path()) -> list[Example]:
 
 def main() -> None:
     """Read what the catalog lists, mix, write `data/prepared/`."""
-    catalog = read_catalog()
+    catalog, params = read_catalog(), settings.params("prepare")
     check_listed(catalog)
     general = [Example(text, label, 1.0, "base") for text, label in base.read_base()]
+    sureness = {name: params[name] for name in ("min_confidence", "confidence_weight")}
     sets = mix(
-        [example for number in catalog.chunks for example in read_chunk(number)],
+        [example for number in catalog.chunks for example in read_chunk(number, **sureness)],
         [example for number in catalog.archives for example in read_archive(number)],
         general,
         read_gold(),
         newest=f"chunk-{catalog.chunks[-1]}" if catalog.chunks else "",
-        params=settings.params("prepare"),
+        params=params,
     )
     write_sets(sets, PREPARED)
+    # A DVC metric (see dvc.yaml): the label stages' own outputs are theirs alone, this one may be made again.
+    write_json(PREPARED / "labels.json", read_quality(catalog.chunks[-1]) if catalog.chunks else {})
     print(", ".join(f"{name} {len(sets[name])}" for name in SETS))
 
 

@@ -27,6 +27,8 @@ TINY_TRAIN = {
     "max_tokens": 24,
     "vocabulary": 500,
     "min_count": 1,
+    "wide_buckets": 4096,
+    "wide_c": 4.0,
     "embedding": 8,
     "units": [6, 4],
     "dense": 6,

@@ -34,7 +34,7 @@ def commit(subject: str) -> None:
 
 
 def released(version: str) -> None:
-    write_json(PRODUCTION / METADATA_FILE, {"version": version})
+    write_json(PRODUCTION / METADATA_FILE, {"version": version, "model_sha256": "", "temperature": 1.0})
     (PRODUCTION / "model.keras").write_bytes(f"weights of {version}".encode())
 
 

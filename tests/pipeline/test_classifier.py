@@ -69,23 +69,17 @@ def test_hostile_text_gets_a_verdict(classifier: Classifier) -> None:
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
 
 
-def test_explanation_is_the_change_when_a_word_is_hidden(
-    tmp_path: Path, model_copy: ModelCopy, classifier: Classifier, texts: list[str]
-) -> None:
+def test_explanation_is_the_change_when_a_word_is_left_out(classifier: Classifier, texts: list[str]) -> None:
     verdict = classifier.predict(texts[:1], explain=True)[0]
-    words = [word for word, _ in verdict.tokens]
-    assert words[:3] == ["밸런스", "패치", "를"]
-    # A model that does not know the word reads it as any unknown one: the same as hiding it.
-    place = next(i for i, word in enumerate(words) if words.count(word) == 1)
-    folder = model_copy(tmp_path / "model", OLD)
-    vocabulary = (folder / VOCABULARY_FILE).read_text(encoding="utf-8")
-    assert f'"{words[place]}"' in vocabulary
-    (folder / VOCABULARY_FILE).write_text(vocabulary.replace(f'"{words[place]}"', '"never said"'), encoding="utf-8")
-    without = Classifier.load(folder).probabilities(texts[:1])[0, verdict.label]
-    assert abs(verdict.confidence - without) > 1e-5
-    assert verdict.tokens[place][1] == pytest.approx(verdict.confidence - without, abs=1e-6)
+    words = texts[0].split()
+    assert [word for word, _ in verdict.tokens] == words
+    for place in (0, len(words) - 1):
+        without = classifier.probabilities([" ".join(words[:place] + words[place + 1 :])])[0, verdict.label]
+        assert verdict.tokens[place][1] == pytest.approx(verdict.confidence - without, abs=1e-6)
+    assert any(abs(effect) > 1e-5 for _, effect in verdict.tokens)
     assert classifier.predict([""], explain=True)[0].tokens == ()
     assert [word for word, _ in classifier.predict(["노답"], explain=True)[0].tokens] == ["노답"]
+    assert len(classifier.predict(["노답 " * 500], explain=True)[0].tokens) == 80
 
 
 def test_many_threads_get_the_answers_of_one(classifier: Classifier, texts: list[str]) -> None:
@@ -199,3 +193,10 @@ def test_threads_that_swap_at_once_see_one_new_model(tmp_path: Path, model_copy:
     found = production.current()
     assert found is not None
     assert found.version == NEW
+
+
+def test_new_metadata_beside_old_weights_is_not_loaded(tmp_path: Path, model_copy: ModelCopy) -> None:
+    folder = model_copy(tmp_path / "model", NEW)
+    write_json(folder / METADATA_FILE, {**read_metadata(folder), "model_sha256": "0" * 64})
+    with pytest.raises(DataFileError, match=rf"{MODEL_FILE} is not model {NEW}"):
+        Classifier.load(folder)

@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.model import MODEL_FILE, build_network, load_network, make_deterministic, quiet_keras, save_network
+from pipeline.features import Vocabulary
+from pipeline.model import (
+    MODEL_FILE,
+    build_deep,
+    join_wide,
+    load_network,
+    make_deterministic,
+    quiet_keras,
+    save_network,
+)
 from tests.pipeline.conftest import TINY_TRAIN, TINY_VERSION
 
 PARAMS = {**TINY_TRAIN, "dropout": 0.4}
@@ -18,13 +27,13 @@ IDS = np.array([[2, 3, 4, 0], [5, 0, 0, 0]], dtype=np.int32)
 
 def test_saving_the_same_weights_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     make_deterministic(1)
-    network = build_network(30, PARAMS)
+    network = build_deep(30, PARAMS)
     network.compile(optimizer="adam", loss="categorical_crossentropy")
     network.optimizer.build(network.trainable_variables)  # its state must not come into the file
     # In between other layers are made, so that memory addresses and name counters differ; and time passes.
-    build_network(30, PARAMS)
+    build_deep(30, PARAMS)
     make_deterministic(2)
-    rebuilt = build_network(30, PARAMS)
+    rebuilt = build_deep(30, PARAMS)
     rebuilt.set_weights(network.get_weights())
     for name, model in (("a", network), ("b", rebuilt)):
         (tmp_path / name).mkdir()
@@ -61,7 +70,8 @@ def test_a_file_with_code_in_it_is_refused(tmp_path: Path) -> None:
 
 def test_the_trained_file_loads_in_safe_mode(tiny_model: Path) -> None:
     network = load_network(tiny_model)
-    probabilities = network(IDS, training=False).numpy()
+    inputs = Vocabulary.load(tiny_model).inputs(["갓겜", "노답 패치"], [["갓겜"], ["노답", "패치"]])
+    probabilities = network(inputs, training=False).numpy()
     assert probabilities.shape == (2, 3)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
     assert not getattr(network, "compiled", False)
@@ -69,7 +79,7 @@ def test_the_trained_file_loads_in_safe_mode(tiny_model: Path) -> None:
 
 def test_the_network_is_a_stacked_bilstm_that_does_not_read_padding() -> None:
     make_deterministic(1)
-    network = build_network(30, {**PARAMS, "units": [6, 5, 4]})
+    network = build_deep(30, {**PARAMS, "units": [6, 5, 4]})
     layers = [type(layer).__name__ for layer in network.layers]
     assert layers.count("Bidirectional") == 3
     assert layers.count("Dropout") == 3
@@ -85,7 +95,7 @@ def test_the_network_is_a_stacked_bilstm_that_does_not_read_padding() -> None:
 def test_the_same_seed_gives_the_same_weights() -> None:
     def weights(seed: int) -> list[np.ndarray]:
         make_deterministic(seed)
-        found: list[np.ndarray] = build_network(30, PARAMS).get_weights()
+        found: list[np.ndarray] = build_deep(30, PARAMS).get_weights()
         return found
 
     for one, other in zip(weights(3), weights(3), strict=True):
@@ -100,3 +110,20 @@ def test_weights_alone_are_kept(tiny_model: Path) -> None:
 
     with h5py.File(io.BytesIO(data)) as weights:
         assert "optimizer" not in weights
+
+
+def test_the_whole_model_is_the_mix_of_both_paths() -> None:
+    make_deterministic(1)
+    deep = build_deep(30, PARAMS)
+    rng = np.random.default_rng(1)
+    idf, table, bias = rng.random(64) + 1, rng.normal(size=(64, 3)), np.array([0.1, 0.0, -0.2])
+    whole = join_wide(deep, idf, table, bias, (1.5, 0.5))
+    inputs = Vocabulary("kiwi", 4, 64, ("갓겜", "노답")).inputs(["갓겜", "노답 노답"], [["갓겜"], ["노답", "노답"]])
+    value = inputs["bag_tf"] * idf[inputs["bag"]]
+    value /= np.linalg.norm(value, axis=1, keepdims=True)
+    wide = np.einsum("bn,bnk->bk", value, table[inputs["bag"]]) + bias
+    logits = 1.5 * wide + 0.5 * deep(inputs["ids"], training=False).numpy()
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(whole(inputs, training=False).numpy(), expected, atol=1e-5)
+    empty = Vocabulary("kiwi", 4, 64, ()).inputs([""], [[]])
+    assert np.isfinite(whole(empty, training=False).numpy()).all()

@@ -146,6 +146,17 @@ def test_a_corrected_text_always_trains_even_where_it_was_a_test() -> None:
     assert {e.text for e in many} <= {e.text for e in run(posts, many, validation_share=0.9)["train"]}
 
 
+def test_what_resembles_a_correction_is_no_test_and_the_correction_is_learned() -> None:
+    plain = run(chunk(1))
+    tested = [e.text for e in (*plain["test_chunk"], *plain["test_base"])]
+    corrections = [correction(varied(text), 2) for text in tested]
+    sets = run(chunk(1), corrections)
+    assert {c.text for c in corrections} <= set(learned(sets))
+    assert sets["test_chunk"] == sets["test_base"] == []
+    gold = [Example(tested[0], 0, 1.0, "gold")]
+    assert corrections[0].text not in learned(run(chunk(1), corrections, gold=gold))  # but gold stands
+
+
 def test_base_text_that_is_a_post_is_the_post() -> None:
     posts = chunk(1)
     general = [replace(post, source="base", label=(post.label + 1) % 3) for post in posts]

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from pipeline.champion import CHAMPION, write_champion
-from pipeline.classifier import METADATA_FILE, PRODUCTION
+from pipeline.classifier import METADATA_FILE, PRODUCTION, read_metadata
 from pipeline.evaluate import EVALUATION, NAMES
-from pipeline.files import DataFileError, write_csv
+from pipeline.files import DataFileError, file_hash, write_csv, write_json
 from pipeline.model import MODEL_FILE, load_network, save_network
 from pipeline.promote import DECISION_FILE, decide, replace_folder, smoke_test, worse_share, write_production
 from pipeline.train import CANDIDATE
@@ -130,6 +130,8 @@ def with_weights(folder: Path, value: float) -> Path:
     network = load_network(folder)
     network.set_weights([np.full_like(weight, value) for weight in network.get_weights()])
     save_network(network, folder, TINY_VERSION)
+    metadata = read_metadata(folder)
+    write_json(folder / METADATA_FILE, {**metadata, "model_sha256": file_hash(folder / MODEL_FILE)})
     return folder
 
 

@@ -1,6 +1,5 @@
 """One normal form for Korean text, and tokens of it."""
 
-import time
 import unicodedata
 from pathlib import Path
 
@@ -29,13 +28,15 @@ def test_hostile_text_becomes_harmless() -> None:
     assert normalise("😀 갓겜") == "😀 갓겜"
 
 
-def test_a_megabyte_takes_no_time() -> None:
-    start = time.perf_counter()
+@pytest.mark.timeout(20)
+def test_a_megabyte_is_read_and_the_model_reads_its_ends() -> None:
     assert len(normalise("ㅋ" * 1_000_000)) == 1_000_000
     assert normalise(" \n" * 500_000) == ""
     assert normalise("a" + " " * 1_000_000 + "b") == "a b"
-    assert len(for_model("ㅋ" * 1_000_000)) == 2
-    assert time.perf_counter() - start < 5
+    assert for_model("ㅋ" * 1_000_000) == "ㅋㅋ ㅋㅋ"
+    assert for_model("처음 " + "가나" * 500_000 + " 끝").startswith("처음 가나")
+    assert for_model("처음 " + "가나" * 500_000 + " 끝").endswith("가나 끝")
+    assert len(for_model("가나" * 500_000)) == 4001
 
 
 @given(st.text())

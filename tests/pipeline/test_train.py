@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from scipy.sparse import csr_matrix
 
 from pipeline.classifier import METADATA_FILE, calibrate
 from pipeline.files import DataFileError, content_hash, read_csv
 from pipeline.model import MODEL_FILE
 from pipeline.prepare import Example
-from pipeline.train import fit_temperature, sample_weights, train
+from pipeline.train import fit_mix, fit_temperature, fit_wide, sample_weights, train, wide_logits
 from tests.pipeline.conftest import TINY_TRAIN, TINY_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,8 +65,8 @@ def test_it_learns_what_can_be_learned(base_examples: list[Example], tiny_inputs
     assert facts["vocabulary"] == vocabulary.size
     assert [row["epoch"] for row in curve] == list(range(1, facts["epochs"] + 1))
     assert curve[-1]["loss"] < curve[0]["loss"]
-    ids = vocabulary.encode([[word] for word in words])
-    assert network(ids, training=False).numpy().argmax(axis=1).tolist() == [0, 1, 2]
+    inputs = vocabulary.inputs(words, [[word] for word in words])
+    assert network(inputs, training=False).numpy().argmax(axis=1).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("kept", "message"), [({0, 1}, "긍정"), ({1}, "부정, 긍정"), (set(), "부정, 중립, 긍정")])
@@ -96,3 +97,28 @@ def test_temperature_is_found_again() -> None:
     assert fit_temperature(honest, labels) == pytest.approx(1.0, abs=0.1)
     assert fit_temperature(overconfident, labels) == pytest.approx(2.5, abs=0.25)
     assert fit_temperature(overconfident[:29], labels[:29]) == 1.0  # too few to tell
+
+
+def test_the_wide_path_is_the_regression_and_unseen_grams_say_nothing() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.arange(60) % 3
+    dense = (rng.random((60, 20)) < 0.2) * 1.0
+    dense[np.arange(60), labels] = 1.0  # the first three buckets give the label away
+    idf, table, bias = fit_wide(csr_matrix(np.pad(dense, ((0, 0), (0, 4)))), labels, np.ones(60), 4.0)
+    assert (table[20:] == 0).all()
+    assert idf[3:20].min() > idf[:3].min()  # what is rare weighs more
+    logits = wide_logits(csr_matrix(np.pad(dense, ((0, 0), (0, 4)))), idf, table, bias)
+    assert (logits.argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_the_sequence_model_earns_its_weight_on_held_out_texts() -> None:
+    labels = np.arange(300) % 3
+    right, noise = 4.0 * np.eye(3)[labels], np.random.default_rng(1).normal(size=(300, 3))
+    wide, deep = fit_mix(noise, right, labels)
+    assert deep > wide
+    wide, deep = fit_mix(right, noise, labels)
+    assert wide > 0.5
+    assert deep < 0.2
+    few = fit_mix(noise[:3], right[:3], labels[:3])
+    assert few[1] < deep + 0.5  # three texts do not prove much
+    assert fit_mix(noise[:0], right[:0], labels[:0]) == (1.0, 0.0)
