@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import islice
@@ -160,11 +160,11 @@ def scratch_clone(place: Path) -> Path:
 
 
 @contextmanager
-def replay(posts: Path, text_column: str | None) -> Iterator[str]:
-    """The replay of Inven serving these posts, as a process of its own."""
+def replay(posts: Path, text_column: str | None, options: Sequence[str] = ()) -> Iterator[str]:
+    """The replay of Inven serving these posts, as a process of its own; `options` are its own."""
     port = free_port()
     command = [sys.executable, "-m", "demo.replay", "--posts", str(posts), "--port", str(port)]
-    process = subprocess.Popen([*command, *(["--text-column", text_column] if text_column else [])], cwd=ROOT)
+    process = subprocess.Popen([*command, *(["--text-column", text_column] if text_column else []), *options], cwd=ROOT)
     try:
         url = f"http://127.0.0.1:{port}"
         for _ in range(200):

@@ -2,8 +2,9 @@
 
     python -m demo.replay --posts demo/posts.jsonl --port 8100 --initial 300 --per-minute 30
 
-Then INVEN_URL=http://127.0.0.1:8100. List pages (?p=, ?my=chu, ?my=chuchu), post pages and robots.txt look like
-Inven's PC pages; GET /_replay/state tells what is visible and what has been asked.
+Then INVEN_URL=http://127.0.0.1:8100 and, for the mobile site, INVEN_MOBILE_URL=http://127.0.0.1:8100/m. List pages
+(?p=, ?my=chu, ?my=chuchu), post pages and robots.txt look like Inven's, and comments come as its JSON;
+GET /_replay/state tells what is visible and what has been asked.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,6 +22,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from demo.replay_comments import comment_json
+from demo.replay_mobile import PREFIX, mobile_article_page, mobile_list_page
 from demo.replay_pages import article_page, gone_page, list_page
 from demo.replay_posts import PostsFileError, ReplayPost, read_posts, schedule
 from pipeline import boards, clock
@@ -109,8 +112,7 @@ def make_app(posts: Sequence[ReplayPost], now: Callable[[], datetime] = clock.no
             replay.requests["gone", 0] += 1
             return HTMLResponse(gone_page(), status_code=404)
         replay.requests["list", board_id] += 1
-        asked = request.query_params.get("p", "1")
-        number = max(1, int(asked)) if asked.isascii() and asked.isdigit() and len(asked) < 9 else 1
+        number = _page_number(request)
         view = request.query_params.get("my")
         carried = urlencode([(key, value) for key, value in request.query_params.items() if key != "p"])
         posts = replay.page(board_id, number, view)
@@ -122,6 +124,26 @@ def make_app(posts: Sequence[ReplayPost], now: Callable[[], datetime] = clock.no
         replay.requests["article" if post else "gone", board_id] += 1
         return HTMLResponse(article_page(post) if post else gone_page())
 
+    async def mobile_list(request: Request) -> Response:
+        board = boards.board(request.path_params["board"])
+        replay.requests["mobile-list", board.id] += 1
+        number = _page_number(request)
+        posts = replay.page(board.id, number, request.query_params.get("my"))
+        return HTMLResponse(mobile_list_page(board, number, posts, replay.now()))
+
+    async def mobile_article(request: Request) -> Response:
+        board_id, post_id = request.path_params["board"], request.path_params["post"]
+        post = replay.find(board_id, post_id)
+        replay.requests["mobile-article", board_id] += 1
+        return HTMLResponse(mobile_article_page(post) if post else gone_page())
+
+    async def comments(request: Request) -> Response:
+        asked = dict(parse_qsl((await request.body()).decode("utf-8", errors="replace")))
+        board_id, post_id = (int(asked.get(name, "")[:12] or 0) for name in ("comeidx", "articlecode"))
+        post = replay.find(board_id, post_id)
+        replay.requests["comments", board_id] += 1
+        return JSONResponse(comment_json(post, asked.get("titles", "")) if post else {"message": 0})
+
     async def state(request: Request) -> Response:
         return JSONResponse(replay.state("all" in request.query_params))
 
@@ -130,11 +152,20 @@ def make_app(posts: Sequence[ReplayPost], now: Callable[[], datetime] = clock.no
             Route("/robots.txt", robots),
             Route("/board/maple/{board:int}", board_list),
             Route("/board/maple/{board:int}/{post:int}", article),
+            Route(f"{PREFIX}/robots.txt", robots),
+            Route(f"{PREFIX}/board/maple/{{board:int}}", mobile_list),
+            Route(f"{PREFIX}/board/maple/{{board:int}}/{{post:int}}", mobile_article),
+            Route("/common/board/comment.json.php", comments, methods=["POST"]),
             Route("/_replay/state", state),
         ]
     )
     app.state.replay = replay
     return app
+
+
+def _page_number(request: Request) -> int:
+    asked = request.query_params.get("p", "1")
+    return max(1, int(asked)) if asked.isascii() and asked.isdigit() and len(asked) < 9 else 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

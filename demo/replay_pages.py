@@ -17,7 +17,8 @@ GONE = "요청하신 페이지를 찾을 수 없습니다."
 _NOTICES = ("게시판 이용 수칙", "[안내] 말머리 사용 방법", "신고 게시판 안내")
 
 
-def _page(title: str, content: str) -> str:
+def whole_page(title: str, content: str) -> str:
+    """A page around its content."""
     return (
         '<!DOCTYPE html>\n<html lang="ko"><head><meta charset="UTF-8">'
         f'<title>{escape(title)}</title><meta property="og:title" content="{escape(title)}">'
@@ -30,7 +31,7 @@ def _page(title: str, content: str) -> str:
 
 def gone_page() -> str:
     """What stands at the address of a deleted post: a shell, with HTTP status 200."""
-    return _page("인벤", f'<div class="error"><strong>{GONE}</strong></div>')
+    return whole_page("인벤", f'<div class="error"><strong>{GONE}</strong></div>')
 
 
 def list_page(board: boards.Board, number: int, posts: Sequence[ReplayPost], now: datetime, *, query: str = "") -> str:
@@ -48,7 +49,7 @@ def list_page(board: boards.Board, number: int, posts: Sequence[ReplayPost], now
         "<table><thead><tr><th>번호</th><th>제목</th><th>글쓴이</th><th>등록일</th><th>조회</th><th>추천</th></tr>"
         f"</thead>\n<tbody>{notices if posts else ''}{rows}</tbody></table>"
     )
-    return _page(
+    return whole_page(
         f"{board.name} - 메이플스토리 인벤",
         f'<h1>{board.name}</h1><div id="new-board"><form name="board_list1" method="post">'
         f'<div class="board-list">{table}</div></form><div class="paging">{pages}</div></div>',
@@ -92,7 +93,7 @@ def list_date(posted_at: datetime, now: datetime) -> str:
 def article_page(post: ReplayPost) -> str:
     """A post's own page."""
     category = f"[{escape(post.category)}]" if post.category else ""
-    return _page(
+    return whole_page(
         post.title,
         '<div id="tbArticle"><div class="articleHeadMenu"><div class="articleCategory">'
         f'{category}</div></div><div class="articleTitle"><h1>{escape(post.title)}</h1></div>'
@@ -101,12 +102,12 @@ def article_page(post: ReplayPost) -> str:
         f'<div class="articleHit"><strong>조회: </strong>{post.views:,} <strong>추천:</strong> '
         f'<span id="bbsRecommendNum1">{post.recommends}</span></div>'
         '<div class="articleContent"><div id="imageCollectDiv" class="contentBody">'
-        f'<div id="powerbbsContent" class="powerbbsContent">{_body(post)}</div></div>'
+        f'<div id="powerbbsContent" class="powerbbsContent">{body_html(post)}</div></div>'
         '<div class="articleBottomMenu">목록 | 댓글 | 추천 | 공유 | 스크랩 | 신고 | 프로필</div></div></div>',
     )
 
 
-def _body(post: ReplayPost) -> str:
+def body_html(post: ReplayPost) -> str:
     """The body in one of the editor's three manners: line breaks, divs, or paragraphs."""
     if not post.body:
         picture = f'<img src="/upload/bbs/i{post.post_id}.png?MW=800" alt="">'

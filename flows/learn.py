@@ -20,6 +20,7 @@ from pipeline.cut import labeled_path, write_chunk
 from pipeline.files import read_csv
 from pipeline.label import label_chunk
 from pipeline.label.answer import LabelError, LabelReport, Progress
+from pipeline.label.estimate import Estimate, Eta
 from pipeline.release import freeze_archive, freeze_chunk, release_model
 from pipeline.store import Store
 from pipeline.versions import Repository
@@ -40,14 +41,21 @@ async def label(store: Any, number: int) -> LabelReport:
     name = f"{number:04d}"
     write_chunk(store, name)
     artifact = await acreate_progress_artifact(progress=0.0, key=f"label-{name}", description=f"Labelling chunk {name}")
+    logger, eta = get_run_logger(), Eta()
     loop, shown = asyncio.get_running_loop(), time.monotonic()
+
+    def on_estimate(estimate: Estimate) -> None:
+        logger.info("chunk %s: %s", name, estimate)
 
     def on_progress(progress: Progress) -> None:
         nonlocal shown
         if time.monotonic() - shown >= _PROGRESS_EVERY_S:
             shown = time.monotonic()
             share = 100.0 * progress.done / max(1, progress.total)
-            asyncio.run_coroutine_threadsafe(aupdate_progress_artifact(artifact, progress=share), loop)  # type: ignore[arg-type]
+            update = aupdate_progress_artifact(
+                artifact, progress=share, description=f"Labelling chunk {name}: {eta.line(progress)}"
+            )
+            asyncio.run_coroutine_threadsafe(update, loop)  # type: ignore[arg-type]
 
     report = await asyncio.to_thread(
         label_chunk,
@@ -56,6 +64,7 @@ async def label(store: Any, number: int) -> LabelReport:
         store=store,
         params=settings.params("label"),
         on_progress=on_progress,
+        on_estimate=on_estimate,
     )
     await aupdate_progress_artifact(artifact, progress=100.0)
     return report

@@ -24,14 +24,23 @@ def main() -> None:
     os.environ["PREFECT_API_URL"] = api
     wait_for_server(api)
     prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
-    pools = subprocess.run([*prefect, "work-pool", "inspect", POOL], capture_output=True, check=False)  # noqa: S603
-    if pools.returncode:
-        subprocess.run([*prefect, "work-pool", "create", POOL, "--type", "process"], check=True)  # noqa: S603
-    subprocess.run([*prefect, "deploy", "--all"], check=True)  # noqa: S603
+    # Fails when the pool is there already, which is as good; whatever else is wrong, `deploy` says it.
+    subprocess.run([*prefect, "work-pool", "create", POOL, "--type", "process"], capture_output=True, check=False)  # noqa: S603
+    deployed = subprocess.run([*prefect, "deploy", "--all"], capture_output=True, text=True, check=False)  # noqa: S603
+    if deployed.returncode:
+        sys.exit(f"prefect deploy --all failed:\n{deployed.stdout}{deployed.stderr}")
+    crawl_now(api)
     # `python` and `dvc` of stage commands are the ones of our environment, activated or not.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", POOL, "--type", "process"]
     os.execv(command[0], command)  # noqa: S606 - the process manager's signals go to the worker itself
+
+
+def crawl_now(api: str) -> None:
+    """Ask for one crawl at once, so that a start does not wait for the schedule. The schedule comes anyhow."""
+    with httpx.Client(base_url=api, timeout=30, trust_env=False) as client:
+        deployment = client.get("/deployments/name/crawl/continuous").raise_for_status().json()
+        client.post(f"/deployments/{deployment['id']}/create_flow_run", json={}).raise_for_status()
 
 
 def wait_for_server(api: str) -> None:

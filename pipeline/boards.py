@@ -112,6 +112,7 @@ JOBS = (
 
 # Labels on job boards that name no job: their posts get none, whatever the title says.
 NOT_A_JOB = ("핑크빈", "예티", "팁/정보")
+FREE_CATEGORIES = ("수다", "인방")  # of the free board, as far as anybody wrote them down
 OTHER = "기타"  # of a job board: any job of the group, or none
 
 _BOARD = {entry.id: entry for entry in BOARDS}
@@ -148,6 +149,13 @@ def job_of_category(board_id: int, category: str | None) -> Job | None:
     if category is None:
         return None
     return _BY_CATEGORY.get((board_id, unicodedata.normalize("NFC", category).strip()))
+
+
+def is_known(board_id: int, category: str | None) -> bool:
+    """Whether a category is one that this table knows on that board; so is none at all."""
+    if category is None or job_of_category(board_id, category) is not None:
+        return True
+    return category in ((*NOT_A_JOB, OTHER) if board_id != FREE_BOARD else (*FREE_CATEGORIES, OTHER))
 
 
 def group_of(board_id: int, named: Job | None = None) -> str | None:

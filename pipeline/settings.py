@@ -15,6 +15,7 @@ from dotenv import dotenv_values
 
 PARAMS_FILE = Path("params.yaml")
 ENV_FILE = Path(".env")
+INVEN, INVEN_MOBILE = "https://www.inven.co.kr", "https://m.inven.co.kr"
 
 
 class SettingsError(ValueError):
@@ -27,6 +28,7 @@ class Settings:
 
     database_url: str
     inven_url: str
+    inven_mobile_url: str
     contact: str
     llm_endpoints: tuple[str, ...]
     llm_model: str
@@ -55,10 +57,14 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) ->
             raise SettingsError(f"{name}={text!r} is not an address: it starts with http:// or https://")
         return text.rstrip("/")
 
+    inven_url = address("INVEN_URL", values.get("INVEN_URL") or INVEN)
+    # Another site than Inven has no mobile site unless one is named: tests and demos must not meet the real one.
+    mobile_url = values.get("INVEN_MOBILE_URL") or (INVEN_MOBILE if inven_url == INVEN else "")
     endpoints = values.get("LLM_ENDPOINTS") or "http://127.0.0.1:1234/v1"
     return Settings(
         database_url=values.get("DATABASE_URL") or "sqlite:///data/live/maple.db",
-        inven_url=address("INVEN_URL", values.get("INVEN_URL") or "https://www.inven.co.kr"),
+        inven_url=inven_url,
+        inven_mobile_url=address("INVEN_MOBILE_URL", mobile_url) if mobile_url else "",
         contact=values.get("CRAWL_CONTACT") or "",
         llm_endpoints=tuple(address("LLM_ENDPOINTS", part.strip()) for part in endpoints.split(",") if part.strip()),
         llm_model=values.get("LLM_MODEL") or "",

@@ -129,4 +129,41 @@ crawl_marks = Table(
     Column("board_id", Integer, primary_key=True, autoincrement=False),
     Column("post_id", Integer, nullable=False),  # everything up to this id has been walked
     Column("updated_at", String(25), nullable=False),
+    Column("floor", Integer),  # ... and everything down to this one; NULL = not known
+    Column("depth", Integer),  # the list page on which `floor` was last seen
+)
+
+categories = Table(  # labels of posts that the domain's table (`pipeline.boards`) does not know
+    "categories",
+    metadata,
+    Column("board_id", Integer, nullable=False),
+    Column("category", String(100), nullable=False),
+    Column("first_at", String(25), nullable=False),
+    PrimaryKeyConstraint("board_id", "category"),
+)
+
+comments = Table(
+    "comments",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("board_id", Integer, nullable=False),
+    Column("post_id", Integer, nullable=False),
+    Column("comment_id", Integer, nullable=False),
+    Column("parent_id", Integer),  # the comment that it answers
+    Column("text", Text, nullable=False),
+    Column("recommends", Integer, nullable=False),
+    Column("posted_at", String(25), nullable=False),
+    Column("collected_at", String(25), nullable=False),
+    UniqueConstraint("board_id", "post_id", "comment_id"),
+    sqlite_autoincrement=True,
+)
+
+comment_reads = Table(  # what the list said of a post's comments when they were last read
+    "comment_reads",
+    metadata,
+    Column("board_id", Integer, nullable=False),
+    Column("post_id", Integer, nullable=False),
+    Column("listed", Integer, nullable=False),
+    Column("read_at", String(25), nullable=False),
+    PrimaryKeyConstraint("board_id", "post_id"),
 )

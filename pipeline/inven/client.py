@@ -7,8 +7,11 @@ forbids it (RobotsDisallowed), is not there (SiteUnavailable) or has begun to re
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, TypeVar
 
+from pipeline.inven import comments
+from pipeline.inven.comments import CommentPage
+from pipeline.inven.mobile import parse_mobile_article, parse_mobile_list
 from pipeline.inven.parse import parse_article, parse_list
 from pipeline.inven.polite import Answer, InvenError, PoliteClient, RobotsDisallowed, SiteUnavailable
 from pipeline.inven.records import GONE_SAID, Article, Failure, ListPage
@@ -29,11 +32,38 @@ class BoardBlocked(InvenError):
 
 
 class InvenClient(PoliteClient):
-    """The boards of one Inven site. Arguments and errors are PoliteClient's; use `async with`."""
+    """The boards of one Inven site. Arguments and errors are PoliteClient's; use `async with`.
 
-    async def __aenter__(self) -> Self:
+    `mobile_url` is where its mobile site begins ("" for none). Nothing is asked of it before `mobile()` is called.
+    """
+
+    _parsers = (parse_list, parse_article)
+
+    def __init__(self, base_url: str, *, mobile_url: str = "", **manners: Any) -> None:
+        super().__init__(base_url, **manners)
+        self._mobile_url = mobile_url
+        self._manners = manners
+        self._mobile: MobileClient | None = None
         self._refusals: dict[int, tuple[int, float]] = {}  # board: how many in a row, when the last
-        return await super().__aenter__()
+
+    async def __aexit__(self, *details: object) -> None:
+        if self._mobile is not None:
+            await self._mobile.__aexit__(*details)
+        await super().__aexit__(*details)
+
+    async def mobile(self) -> "MobileClient | None":
+        """The mobile site, for pages that have changed here; None without one, or if it can't be asked.
+
+        It is another host with a robots.txt of its own. Walks ask one site at a time.
+        """
+        if self._mobile is None and self._mobile_url:
+            client = MobileClient(self._mobile_url, **self._manners)
+            try:
+                self._mobile = await client.__aenter__()
+            except InvenError as error:
+                log.error("the mobile site is no way out: %s", error)
+                self._mobile_url = ""
+        return self._mobile
 
     def list_url(self, board_id: int, page: int, view: View | None = None) -> str:
         """A board's list page (1 is the newest); `view` leaves out posts with few recommendations."""
@@ -48,7 +78,7 @@ class InvenClient(PoliteClient):
         """One list page. Raises InvenError."""
 
         def parse(content: bytes, url: str) -> ListPage | Failure:
-            return parse_list(content, board_id=board_id, page=page, fetched_at=self.wall(), url=url)
+            return self._parsers[0](content, board_id=board_id, page=page, fetched_at=self.wall(), url=url)
 
         return await self._page(self.list_url(board_id, page, view), board_id, parse)
 
@@ -56,9 +86,21 @@ class InvenClient(PoliteClient):
         """One post. Raises InvenError."""
 
         def parse(content: bytes, url: str) -> Article | Failure:
-            return parse_article(content, board_id=board_id, post_id=post_id, url=url)
+            return self._parsers[1](content, board_id=board_id, post_id=post_id, url=url)
 
         return await self._page(self.article_url(board_id, post_id), board_id, parse)
+
+    async def get_comments(self, board_id: int, post_id: int, blocks: tuple[int, ...] = ()) -> CommentPage | Failure:
+        """One answer about a post's comments; `blocks` asks for older ones by number. Raises InvenError."""
+        self._check_breaker(board_id)
+        form = comments.form(board_id, post_id, blocks)
+        answer = await self.post_form(self.base_url + comments.PATH, form, self.article_url(board_id, post_id))
+        if answer.status in {403, 429}:
+            return self._refused(answer, board_id)
+        if answer.status != 200 or answer.problem:
+            return Failure("drift", answer.url, answer.problem or f"HTTP {answer.status}", answer.content)
+        result = comments.parse_comments(answer.content, url=f"{answer.url} ({board_id}/{post_id})")
+        return replace(result, content=answer.content) if isinstance(result, Failure) else result
 
     async def _page(
         self, url: str, board_id: int, parse: Callable[[bytes, str], _Record | Failure]
@@ -97,3 +139,9 @@ class InvenClient(PoliteClient):
                 f"board {board_id} refused {count} requests in a row (HTTP 403 or 429) and is left alone for"
                 f" {COOL_DOWN / 60:.0f} minutes. If this comes back, raise crawl.min_interval in params.yaml."
             )
+
+
+class MobileClient(InvenClient):
+    """The same boards in the markup of the mobile site."""
+
+    _parsers = (parse_mobile_list, parse_mobile_article)

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -58,13 +58,23 @@ class Answer:
     retry_after: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """What to ask for. An answer without `ends` was cut off; robots.txt itself has no such end."""
+
+    url: str
+    form: Mapping[str, str] | None = None
+    referer: str = ""
+    ends: bytes = b"</html"
+
+
 class PoliteClient:
     """An async context manager over one connection to one site; entering it reads robots.txt.
 
-    `base_url` has no path. `min_interval` and `jitter` are seconds between the starts of two requests
-    (jitter: at most this much more, at random); a longer Crawl-delay of robots.txt counts. `timeout` is
-    seconds for connecting and for each read. `max_attempts` bounds the tries for one page; between them it
-    waits `backoff` seconds, doubled each time. `contact` (ASCII) tells the site whom to write to. `sleep`,
+    `base_url` is where the site's paths begin (robots.txt too). `min_interval` and `jitter` are seconds between the
+    starts of two requests (jitter: at most this much more, at random); a longer Crawl-delay of robots.txt counts.
+    `timeout` is seconds for connecting and for each read. `max_attempts` bounds the tries for one page; between
+    them it waits `backoff` seconds, doubled each time. `contact` (ASCII) tells the site whom to write to. `sleep`,
     `monotonic` and `wall` are clocks for tests. Raises ValueError for arguments that can't be sent.
     """
 
@@ -133,12 +143,19 @@ class PoliteClient:
 
         Raises RobotsDisallowed, and SiteUnavailable when no attempt got an answer.
         """
+        return await self._answer(_Ask(url))
+
+    async def post_form(self, url: str, form: Mapping[str, str], referer: str) -> Answer:
+        """The JSON that a form gets from `url`, sent as the page at `referer` does it. Otherwise as fetch_page."""
+        return await self._answer(_Ask(url, form, referer, ends=b"}"))
+
+    async def _answer(self, ask: _Ask) -> Answer:
         await self._read_robots()
-        answer = await self._fetch(url, page=True)
+        answer = await self._fetch(ask)
         if answer.status == 0 or answer.status >= 500:
             later = f" It asks to wait {answer.retry_after:.0f} s." if answer.retry_after else ""
             raise SiteUnavailable(
-                f"{url} did not answer: {answer.problem}.{later} Nothing is lost: the next run goes on from here."
+                f"{ask.url} did not answer: {answer.problem}.{later} Nothing is lost: the next run goes on from here."
             )
         return answer
 
@@ -149,7 +166,7 @@ class PoliteClient:
         if self.monotonic() - self._robots_read < ROBOTS_AGE:
             return
         url = f"{self.base_url}/robots.txt"
-        answer = await self._fetch(url, page=False)
+        answer = await self._fetch(_Ask(url, ends=b""))
         text = answer.content.decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")
         problem = answer.problem or ("" if answer.status == 200 else f"HTTP {answer.status}")
         if answer.status in {404, 410}:
@@ -182,41 +199,44 @@ class PoliteClient:
 
     # --- requests ---------------------------------------------------------------------------------
 
-    async def _fetch(self, url: str, *, page: bool) -> Answer:
-        """The answer of the last attempt that was needed; `page`: HTML under robots.txt."""
+    async def _fetch(self, ask: _Ask) -> Answer:
+        """The answer of the last attempt that was needed."""
         async with self._lock:  # one request at a time, whoever asks
             for attempt in range(1, self._attempts + 1):
-                answer = await self._attempt(url, page)
+                answer = await self._attempt(ask)
                 if not answer.again or attempt == self._attempts or answer.retry_after > LONGEST_WAIT:
                     break
-                log.info("%s: %s, attempt %s of %s", url, answer.problem, attempt, self._attempts)
+                log.info("%s: %s, attempt %s of %s", ask.url, answer.problem, attempt, self._attempts)
                 wait = self._backoff * 2 ** (attempt - 1) + random.uniform(0, self._backoff)  # noqa: S311
                 await self._sleep(max(wait, answer.retry_after))
         return answer
 
-    async def _attempt(self, url: str, page: bool) -> Answer:
+    async def _attempt(self, ask: _Ask) -> Answer:
         """One attempt, with its redirects."""
-        if page:
+        url = ask.url
+        if ask.ends:
             self._check_robots(url)
         for _ in range(_REDIRECTS + 1):
             await self._pace()
             try:
                 async with asyncio.timeout(self._timeout * _DEADLINE):
-                    answer, location = await self._request(url, page)
+                    answer, location = await self._request(url, ask)
             except (httpx.TransportError, TimeoutError) as error:
                 return Answer(0, url, problem=f"{type(error).__name__} {error}".strip(), again=True)
             if not location:
                 return answer
             target = _redirect(url, location)
-            if target is None or (page and not self._allowed(target)):
+            if target is None or (ask.ends and not self._allowed(target)):
                 return Answer(answer.status, url, problem=f"redirected away, to {location[:200]}")
             url = target
         return Answer(310, url, problem="too many redirects")
 
-    async def _request(self, url: str, page: bool) -> tuple[Answer, str]:
+    async def _request(self, url: str, ask: _Ask) -> tuple[Answer, str]:
         """One request: the answer, and where it redirects to ("" if it does not)."""
         assert self._http is not None, "use `async with`"  # noqa: S101
-        async with self._http.stream("GET", url) as response:
+        headers = {"Referer": ask.referer, "X-Requested-With": "XMLHttpRequest"} if ask.referer else None
+        method = "GET" if ask.form is None else "POST"
+        async with self._http.stream(method, url, data=ask.form, headers=headers) as response:
             status = response.status_code
             if response.is_redirect and response.headers.get("location"):
                 return Answer(status, url), response.headers["location"]
@@ -234,8 +254,8 @@ class PoliteClient:
         if status == 429 or status >= 500:
             wait = self._retry_after(response.headers.get("retry-after", ""))
             return Answer(status, url, body, f"HTTP {status}", again=True, retry_after=wait), ""
-        if page and status == 200 and b"</html" not in body.lower():
-            return Answer(status, url, body, "the page ends before </html>", again=True), ""
+        if status == 200 and ask.ends not in body.lower():
+            return Answer(status, url, body, f"the answer ends before {ask.ends.decode()}", again=True), ""
         return Answer(status, url, body), ""
 
     def _retry_after(self, value: str) -> float:

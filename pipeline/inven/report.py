@@ -10,7 +10,8 @@ class BoardReport:
     """What a walk did. `known`: listed posts settled before. `gone`: found deleted. `failed`: not read.
 
     `stopped` says why a walk ended early ("" if it did not). `complete` is False when `max_pages` ended it
-    above the last walk's end: posts between are only found by a walk with more pages and `overlap_pages`.
+    above the last walk's end: posts between are found by a backfill. `drift` names the first PC page that has changed
+    while the mobile site helps out. `new_categories` are labels that the domain's table does not know.
     """
 
     board: int
@@ -22,6 +23,9 @@ class BoardReport:
     seconds: float
     stopped: str = ""
     complete: bool = True
+    drift: str = ""
+    comments: int = 0
+    new_categories: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = (
@@ -30,4 +34,11 @@ class BoardReport:
         )
         if not self.complete:
             text += "; older unknown posts are left behind: max_pages was too small to reach the last walk's end"
+            text += " (a backfill finds them)"
+        if self.comments:
+            text += f"; {self.comments} new comments"
+        if self.new_categories:
+            text += f"; new categories: {', '.join(self.new_categories)}"
+        if self.drift:
+            text += f"; changed: {self.drift}"
         return f"{text}; stopped: {self.stopped}" if self.stopped else text

@@ -11,9 +11,11 @@ from starlette.responses import PlainTextResponse
 
 from demo.replay_pages import NICKNAME
 from demo.replay_posts import Draft, ReplayPost
-from pipeline.inven import crawl, quarantine
+from pipeline.inven import quarantine
 from pipeline.inven.client import BoardBlocked, SiteUnavailable
 from pipeline.inven.crawl import BoardReport, crawl_board, crawl_page
+from pipeline.inven.listing import GIVE_UP
+from pipeline.inven.walk import STRANGE, Walk
 from pipeline.store import Store
 from pipeline.tables import posts as posts_table
 from tests.replay_server import START, Clock, ReplayServer, drafts, page, timetable
@@ -214,7 +216,7 @@ def test_a_killed_walk_is_finished_by_the_next(serve: Serve, store: Store, monke
         return add_posts(self, new)
 
     monkeypatch.setattr(Store, "add_posts", die_after_the_first_page)
-    monkeypatch.setattr(crawl._Walk, "_move_mark", lambda self: None)  # a killed process does not tidy up
+    monkeypatch.setattr(Walk, "_move_mark", lambda self: None)  # a killed process does not tidy up
     with pytest.raises(KeyboardInterrupt):
         walk(server, store)
     monkeypatch.undo()
@@ -340,7 +342,7 @@ def test_one_odd_post_stops_one_walk_and_is_given_up_in_the_end(serve: Serve, st
         clock.pass_time(seconds=1)
         walk(server, store)
     (failure,) = store.failures()
-    assert failure["attempts"] == crawl.GIVE_UP
+    assert failure["attempts"] == GIVE_UP
     assert server.paths.count(path_of(odd)) == asked + 3
     assert store.crawl_mark(BOARD) == max(stored(store))
     server.paths.clear()
@@ -357,7 +359,7 @@ def test_a_site_without_articles_costs_no_posts(serve: Serve, store: Store, html
         report = walk(server, store)
         assert report.stopped
         assert report.new == 0
-    assert server.count("article") == 8 * crawl.STRANGE
+    assert server.count("article") == 8 * STRANGE
     server.fault = lambda path, count: None
     walk(server, store)
     assert sorted(stored(store)) == ids(posts)
@@ -437,3 +439,41 @@ def test_a_report_reads_as_a_line() -> None:
 
 def test_the_replays_clock_is_not_the_walls() -> None:
     assert Clock()() == START
+
+
+# --- categories and views -----------------------------------------------------------------------------
+
+
+def test_a_category_that_nobody_knew_is_stored_and_reported_once(serve: Serve, store: Store) -> None:
+    own = [
+        Draft(BOARD, "새 직업", "출시", "본문"),
+        Draft(BOARD, "히어로", "버프", "본문"),
+        Draft(BOARD, None, "말", "본문"),
+    ]
+    posts = timetable([*own, Draft(BOARD, "새 직업", "나중", "본문")], initial=3, per_minute=60)
+    clock = Clock()
+    server = serve(posts, clock)
+    report = walk(server, store)
+    assert report.new_categories == ("새 직업",)
+    assert "새 직업" in str(report)
+    with store.reading() as connection:
+        rows = connection.execute(select(posts_table.c.category, posts_table.c.job).order_by(posts_table.c.seq)).all()
+    assert [tuple(row) for row in rows] == [("새 직업", None), ("히어로", "히어로"), (None, None)]
+    clock.pass_time(minutes=1)
+    report = walk(server, store)
+    assert (report.new, report.new_categories) == (1, ())
+
+
+def test_filtered_views_show_the_same_posts(serve: Serve, store: Store) -> None:
+    posts = timetable([*drafts(5, recommends=2), *drafts(5, recommends=30)])
+    server = serve(posts)
+
+    async def views() -> list[BoardReport]:
+        async with server.client() as client:
+            return [
+                await crawl_page(client, store, BOARD, 1, view=view, quarantine_folder=folder_of(store))
+                for view in ("chuchu", "chu", None)
+            ]
+
+    assert [(report.new, report.known) for report in asyncio.run(views())] == [(5, 0), (0, 5), (5, 5)]
+    assert sorted(stored(store)) == ids(posts)

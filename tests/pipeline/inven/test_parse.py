@@ -10,6 +10,7 @@ from demo.replay_pages import NICKNAME, article_page, gone_page, list_page
 from pipeline import boards
 from pipeline.clock import KST
 from pipeline.inven.dates import article_date, list_hints
+from pipeline.inven.mobile import parse_mobile_article, parse_mobile_list
 from pipeline.inven.parse import parse_article, parse_list
 from pipeline.inven.records import GONE_SAID, GONE_UNEXPLAINED, Article, Failure, ListPage
 from tests.replay_server import START, drafts, timetable
@@ -299,9 +300,12 @@ def test_the_replays_articles_are_read_back_as_written() -> None:
 
 _TRICKS = (
     "<div id='powerbbsContent'>|<td class='tit'>|</table>|<tr>|<a class='subject-link' href='|'>|&#xD800;|&#0;|\x00"
-    "|<!--|<![CDATA[|<?xml|http://[|<span class='category'>|<h1>|<svg>|<plaintext>|<template>|\x1e|\ufffe|&nbsp;"
+    "|<!--|<![CDATA[|<script>document.write('<tr><td class=tit>')</script>|<script>|</script>|<table><tr><td>|"
+    "<table><tbody><tr class='notice'>|</td></tr></tbody></table>|<form name='board_list1'>|<div id='tbArticle'>|<?xml"
+    "|http://[|<span class='category'>|<h1>|<svg>|<plaintext>|<template>|\x1e|\ufffe|&nbsp;"
 )
-_PIECES = st.sampled_from([HEAD, TAIL, row(5), article_html(), "9" * 5000, *_TRICKS.split("|")])
+_WHOLE = [HEAD, TAIL, HEAD + HEAD, TAIL + TAIL, row(5), article_html()]
+_PIECES = st.sampled_from([*_WHOLE, "가\x00나" * 50, "9" * 5000, *_TRICKS.split("|")])
 _TEXT = st.text(max_size=30) | _PIECES
 _ROWS = st.builds(row, st.just(5), _TEXT, href=_TEXT, date=_TEXT, comments=_TEXT)
 _LISTS = st.lists(_ROWS, max_size=4).map(lambda rows: HEAD + "".join(rows) + TAIL)
@@ -310,10 +314,51 @@ _HTML = st.lists(_TEXT, max_size=25).map("".join) | _LISTS | _ARTICLES
 _BYTES = st.binary(max_size=300) | _HTML.map(lambda text: text.encode("utf-8", "surrogatepass"))
 
 
+def read_mobile(content: bytes) -> tuple[ListPage | Failure, Article | Failure]:
+    return (
+        parse_mobile_list(content, board_id=2294, page=1, fetched_at=START, url=URL),
+        parse_mobile_article(content, board_id=2294, post_id=7, url=f"{URL}/7"),
+    )
+
+
+_HUGE = "긴 제목 <b>\x00" * (1024 * 1024 // 16)  # 1 MB
+_SCRIPT = '<script>document.write(\'<td class="tit"><a class="subject-link" href="/board/maple/2294/1">\')</script>'
+
+
+@pytest.mark.parametrize(
+    ("subject", "title"),
+    [
+        (_HUGE, None),
+        (f"{_SCRIPT}제목", "제목"),
+        ("제\x00목", "제목"),
+        ("&#0;제목&#xD800;", None),
+        ("<table><tr><td class='tit'><a class='subject-link' href='/board/maple/2294/9'>속</a></table>", None),
+    ],
+)
+def test_hostile_rows_and_titles_end_in_a_record_or_a_typed_failure(subject: str, title: str | None) -> None:
+    listed, article = read_list(HEAD + row(5, subject) + row(4) + TAIL), read_article(article_html(title=subject))
+    for result in (listed, article, *read_mobile((HEAD + subject).encode("utf-8", "surrogatepass"))):
+        assert isinstance(result, ListPage | Article | Failure)
+        assert "parser failed" not in str(getattr(result, "detail", ""))
+    if title is not None:
+        assert isinstance(listed, ListPage)
+        assert isinstance(article, Article)
+        assert (listed.rows[0].title, article.title) == (title, title)
+    assert "\x00" not in repr(listed) + repr(article)
+
+
+def test_a_table_in_a_row_is_not_the_list() -> None:
+    nested = f"<table><tbody>{row(99)}</tbody></table>"
+    result = read_list(HEAD + row(5).replace("</td></tr>", f"{nested}</td></tr>") + row(4) + TAIL)
+    assert isinstance(result, ListPage)
+    assert {found.post_id for found in result.rows} <= {5, 4, 99}
+    assert result.rows[0].post_id == 5
+
+
 @settings(max_examples=200, deadline=None)
 @given(_BYTES)
 def test_parsers_never_raise_and_never_fall_back_on_their_guard(content: bytes) -> None:
-    for result in (read_list(content), read_article(content)):
+    for result in (read_list(content), read_article(content), *read_mobile(content)):
         assert isinstance(result, ListPage | Article | Failure)
         if isinstance(result, Failure):
             assert "parser failed" not in result.detail

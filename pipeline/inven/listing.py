@@ -1,0 +1,171 @@
+"""Listing a board's pages: which posts there are, which of them are unknown, and where a walk may end.
+
+A walk ends at a page that reaches down to the board's mark. Posts that arrive meanwhile push
+others to later pages, where they are seen twice and counted once; posts deleted meanwhile pull others up: see
+`Listing.list_board`. A list page that has changed is read on the mobile site, if there is one.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from sqlalchemy import select
+
+from pipeline.inven import quarantine
+from pipeline.inven.client import InvenClient, View
+from pipeline.inven.records import Failure, ListPage, ListRow
+from pipeline.store import Store
+from pipeline.tables import crawl_failures
+
+log = logging.getLogger("pipeline.inven.crawl")
+
+GIVE_UP = 5  # failed reads of one post, all but the first in walks that read others
+
+
+class Changed(Exception):
+    """The PC list has changed below the first page: list the board again, on the mobile site."""
+
+
+class Listing:
+    """The listing half of one walk over one board, and what both halves share."""
+
+    def __init__(self, client: InvenClient, store: Store, board_id: int, folder: Path) -> None:
+        self.stopped = ""
+        self._client = client
+        self._store = store
+        self._board = board_id
+        self._folder = folder
+        self._started = time.monotonic()
+        self._mark = store.crawl_mark(board_id)
+        self._listed: set[int] = set()
+        self._settled: set[int] = set()
+        self._failed_before: set[int] = set()  # posts that earlier walks could not read
+        self._comment_counts: dict[int, int] = {}  # as the list promises them
+        self._mobile_lists = False
+        self._drift = ""  # what has changed on the PC site, while the mobile site helps out
+        self._pages = self._last_page = self._known = self._failed = 0
+        self._complete = True
+
+    async def list_board(self, max_pages: int, overlap_pages: int) -> list[list[ListRow]]:
+        """The rows of each page that were not on one before it, newest page first.
+
+        A post deleted between two requests pulls the next page's first post up to the page just read, where
+        nobody sees it. That can only have happened where ids have a gap between two pages; there the upper page
+        is read once more.
+        """
+        try:
+            return await self._list_pages(max_pages, overlap_pages)
+        except Changed:
+            self._listed.clear()  # pages of the two sites need not hold the same number of rows
+            self._pages = self._known = 0
+            return await self._list_pages(max_pages, overlap_pages)
+
+    async def _list_pages(self, max_pages: int, overlap_pages: int) -> list[list[ListRow]]:
+        pages: list[list[ListRow]] = []
+        lowest = 0
+        reached = False
+        for number in range(1, max_pages + 1):
+            rows = await self.list_page(number)
+            if rows is None:
+                return []
+            if not rows:
+                if number == 1 and self._mark is not None:
+                    self._stop_at_list("the board shows no posts any more")
+                reached = True
+                break
+            fresh = self.first_seen(rows)
+            if lowest and fresh and lowest - max(row.post_id for row in fresh) > 1:
+                again = await self.list_page(number - 1)
+                if again is None:
+                    return []
+                pages.append(self.first_seen(again))
+            pages.append(fresh)
+            lowest = rows[-1].post_id
+            if self._ends_here(rows):
+                reached = True
+                overlap_pages -= 1
+                if overlap_pages < 0:
+                    break
+        self._complete = reached or self._mark is None
+        return pages
+
+    async def list_page(self, number: int, view: View | None = None) -> list[ListRow] | None:
+        """The rows of a page, after asking the store about them; None if the page can't be used."""
+        page = await self._get_list(number, view)
+        if isinstance(page, Failure):
+            self._stop_at_list(page.detail, page, f"-list-{number}")
+            return None
+        self._pages += 1
+        self._last_page = number
+        self._comment_counts.update((row.post_id, row.comments) for row in page.rows if row.comments)
+        unseen = [row.post_id for row in page.rows if row.post_id not in self._listed]
+        self._settled |= self._store.known_posts(self._board, unseen)
+        attempts = self._attempts([0, *(post_id for post_id in unseen if post_id not in self._settled)])
+        if attempts.pop(0, 0) and not self._mobile_lists:  # 0 is the list itself, and it can be read again
+            self._store.clear_failure(self._board, None)
+        self._failed_before.update(attempts)
+        self._settled.update(post_id for post_id, times in attempts.items() if times >= GIVE_UP)
+        self._known += sum(post_id in self._settled for post_id in unseen)
+        return list(page.rows)
+
+    async def _get_list(self, number: int, view: View | None) -> ListPage | Failure:
+        if not self._mobile_lists:
+            page = await self._client.get_list(self._board, number, view)
+            if not isinstance(page, Failure) or page.kind != "drift" or await self._client.mobile() is None:
+                return page
+            self._mobile_lists = True
+            self._store.record_failure(self._board, None, page.url, page.kind, page.detail)
+            self._note_drift(page, f"-list-{number}")
+            if self._pages:
+                raise Changed
+        mobile = await self._client.mobile()
+        assert mobile is not None  # noqa: S101 - it was there when the PC list changed
+        return await mobile.get_list(self._board, number, view)
+
+    def first_seen(self, rows: Iterable[ListRow]) -> list[ListRow]:
+        """The rows that this walk has not listed before."""
+        fresh = [row for row in rows if row.post_id not in self._listed]
+        self._listed.update(row.post_id for row in fresh)
+        return fresh
+
+    def _ends_here(self, rows: Sequence[ListRow]) -> bool:
+        """Whether a page reaches the posts that earlier walks settled, with none among those that they did not.
+
+        Then what is new stands above, because ids fall from row to row: one list request finds a few new posts.
+        """
+        mark = self._mark
+        if mark is None or rows[-1].post_id > mark:
+            return False
+        return {row.post_id for row in rows if row.post_id <= mark} <= self._settled | self._failed_before
+
+    def _attempts(self, post_ids: Sequence[int]) -> dict[int, int]:
+        """How often each of these posts could not be read; without those that never failed."""
+        table = crawl_failures
+        query = select(table.c.post_id, table.c.attempts).where(
+            table.c.board_id == self._board, table.c.post_id.in_(post_ids)
+        )
+        with self._store.reading() as connection:
+            return {row.post_id: row.attempts for row in connection.execute(query)}
+
+    def _stop_at_list(self, detail: str, page: Failure | None = None, name: str = "") -> None:
+        kind, url = (page.kind, page.url) if page else ("drift", self._client.list_url(self._board, 1))
+        self._stop(f"the list can't be used: {detail}")
+        self._failed += 1
+        self._store.record_failure(self._board, None, url, kind, detail)
+        if page is not None:
+            self._keep(name, page)
+
+    def _note_drift(self, failure: Failure, name: str) -> None:
+        """A PC page has changed and the mobile site has what it should have said: keep it, report it, go on."""
+        self._drift = self._drift or f"{failure.url}: {failure.detail}"
+        self._keep(name, failure)
+
+    def _stop(self, why: str) -> None:
+        self.stopped = why
+        log.error("board %s stops: %s", self._board, why)
+
+    def _keep(self, name: str, failure: Failure) -> None:
+        if failure.content:
+            path = quarantine.keep(self._folder, f"{self._board}{name}", failure.content)
+            log.error("%s: %s; the page is kept as %s", failure.url, failure.detail, path)

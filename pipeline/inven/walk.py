@@ -1,0 +1,296 @@
+"""One walk over one board: posts that are listed and unknown are read, oldest first, and stored page by page.
+
+What is stored has no holes when a walk is cut off, and the order of collection is the order of posting.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from pipeline import boards, clock
+from pipeline.collected import Comment
+from pipeline.inven.client import InvenClient, InvenError, SiteUnavailable
+from pipeline.inven.listing import Changed, Listing
+from pipeline.inven.records import GONE_UNEXPLAINED, Article, Failure, ListRow
+from pipeline.inven.report import BoardReport
+from pipeline.store import Post, Store
+
+log = logging.getLogger("pipeline.inven.crawl")
+
+STRANGE = 3  # answers in a row that are no article: then it is the site, not the posts
+SILENT = 2  # posts in a row without any answer: then the site is down
+_BOTTOM = 10**6  # the "page" of a board that was walked to its end
+
+
+class Walk(Listing):
+    """One walk over one board."""
+
+    def __init__(self, client: InvenClient, store: Store, board_id: int, folder: Path) -> None:
+        super().__init__(client, store, board_id, folder)
+        self._doubtful: list[tuple[int, Failure]] = []  # gone, with nothing that says why
+        self._read: list[Post] = []  # not stored yet
+        self._odd = 0  # answers in a row that are no article
+        self._changed = 0  # PC articles in a row that only the mobile site could say
+        self._silent: list[tuple[int, Failure]] = []  # the last posts, if none of them had any answer
+        self._articles = self._new = self._gone = self._comments = 0
+        self._new_categories: list[str] = []
+
+    def report(self) -> BoardReport:
+        """The walk so far."""
+        return BoardReport(
+            board=self._board,
+            pages=self._pages,
+            new=self._new,
+            known=self._known,
+            gone=self._gone,
+            failed=self._failed,
+            seconds=round(time.monotonic() - self._started, 3),
+            stopped=self.stopped,
+            complete=self._complete,
+            drift=self._drift,
+            comments=self._comments,
+            new_categories=tuple(self._new_categories),
+        )
+
+    # --- older pages ------------------------------------------------------------------------------
+
+    async def backfill(self, pages: int, on_page: Callable[[int], Awaitable[None]] | None) -> None:
+        """Collect the board's newest `pages` pages, from where the last walk or backfill ended.
+
+        `on_page` hears the number of each page that is done. The place is kept after every page: a post id, because
+        page numbers move. It stays above a post that can't be read, so that the next backfill tries it again.
+        """
+        try:
+            await self._backfill(pages, on_page)
+        except Changed:
+            self._listed.clear()
+            await self._backfill(pages, on_page)
+
+    async def _backfill(self, pages: int, on_page: Callable[[int], Awaitable[None]] | None) -> None:
+        floor, number = self._store.crawl_floor(self._board) or (0, 1)
+        if number >= pages:
+            return
+        rows = await self.list_page(number)
+        while rows is not None and number > 1 and (not rows or rows[0].post_id < floor):
+            number -= 1  # posts were deleted meanwhile
+            rows = await self.list_page(number)
+        lowest = 0
+        while rows:
+            fresh = self.first_seen(rows)
+            if lowest and fresh and lowest - fresh[0].post_id > 1:  # see Listing.list_board
+                fresh = self.first_seen(await self.list_page(number - 1) or []) + fresh
+            await self.collect([fresh], move_mark=False)
+            if self.stopped:
+                return
+            lowest = rows[-1].post_id
+            unsettled = self._listed - self._settled
+            self._store.set_crawl_floor(self._board, max(unsettled) + 1 if unsettled else lowest, number)
+            if on_page is not None:
+                await on_page(number)
+            if number >= pages:
+                return
+            number += 1
+            rows = await self.list_page(number)
+        if rows is not None and lowest and not self._listed - self._settled:
+            self._store.set_crawl_floor(self._board, 1, _BOTTOM)
+
+    # --- collecting -------------------------------------------------------------------------------
+
+    async def collect(self, pages: Sequence[Sequence[ListRow]], *, move_mark: bool) -> None:
+        """Read and store the unknown posts, oldest first; those that failed in earlier walks come last.
+
+        Each page's posts are one transaction, also when the walk is cut off inside it.
+        """
+        unsettled = self._listed - self._settled
+        if move_mark and self._mark is not None and unsettled and min(unsettled) <= self._mark:
+            self._store.set_crawl_mark(self._board, min(unsettled) - 1)  # true even if we die from here on
+        try:
+            for retrying in (False, True):
+                for rows in reversed(pages):
+                    try:
+                        for row in sorted(rows, key=lambda row: row.post_id):
+                            if row.post_id in self._settled or self.stopped:
+                                continue
+                            if (row.post_id in self._failed_before) == retrying:
+                                await self._collect(row, retrying)
+                    finally:
+                        self._flush()
+        finally:
+            self._settle_silent()
+            self._settle_doubtful(proven=False)
+            if move_mark:
+                self._move_mark()
+
+    async def _collect(self, row: ListRow, retrying: bool) -> None:
+        url = self._client.article_url(self._board, row.post_id)
+        try:
+            result = await self._get_article(row.post_id)
+        except SiteUnavailable as error:
+            self._silent.append((row.post_id, Failure("unavailable", url, str(error))))
+            if len(self._silent) >= SILENT:
+                self._silent = []  # not the posts' fault
+                raise
+            return
+        self._settle_silent()
+        if isinstance(result, Article):
+            self._articles += 1
+            self._odd = 0
+            self._settle_doubtful(proven=True)
+            self._read.append(self._post(result, row, url))
+            return
+        if result.kind == "gone" and result.detail != GONE_UNEXPLAINED:
+            self._settle_gone(row.post_id, result)
+            return
+        self._odd += 1
+        if result.kind == "gone":
+            self._doubtful.append((row.post_id, result))
+        else:
+            self._fail(row.post_id, result)
+        if result.kind == "drift" and not retrying:
+            # One post may be odd, or the site's markup has changed: stop here, and next time try this one last.
+            self._stop(f"{url}: {result.detail}")
+        elif self._odd >= STRANGE:
+            self._stop(f"{self._odd} answers in a row were no articles, the last at {url}: {result.detail}")
+
+    async def _get_article(self, post_id: int) -> Article | Failure:
+        """The article, from the mobile site where the PC page has changed or says nothing at all."""
+        changed: Failure | None = None
+        if self._changed < STRANGE:
+            result = await self._client.get_article(self._board, post_id)
+            if isinstance(result, Article):
+                self._changed = 0
+                return result
+            if result.kind != "drift" and result.detail != GONE_UNEXPLAINED:
+                return result
+            changed = result
+        mobile = await self._client.mobile()
+        if changed is None:
+            assert mobile is not None  # noqa: S101 - it has just helped out three times
+            return await mobile.get_article(self._board, post_id)
+        if mobile is None:
+            return changed
+        try:
+            second = await mobile.get_article(self._board, post_id)
+        except InvenError as error:
+            log.warning("the mobile site could not help: %s", error)
+            return changed
+        if isinstance(second, Article):
+            self._changed += 1
+            self._note_drift(changed, f"-{post_id}")
+            return second
+        return second if second.kind == "gone" and second.detail != GONE_UNEXPLAINED else changed
+
+    def _post(self, article: Article, row: ListRow, url: str) -> Post:
+        category = article.category or row.category
+        title = article.title or row.title
+        job = boards.job_of_post(self._board, category, title)
+        return Post(
+            board_id=self._board,
+            post_id=row.post_id,
+            category=category,
+            job_group=boards.group_of(self._board, job),
+            job=job.name if job else None,
+            title=title,
+            body=article.body,
+            url=url,
+            posted_at=article.posted_at,
+            collected_at=clock.now(),
+            views=article.views,
+            recommends=article.recommends,
+            comments=row.comments,
+        )
+
+    def _flush(self) -> None:
+        """Store what was read."""
+        if not self._read:
+            return
+        self._new += self._store.add_posts(self._read)
+        unknown = {post.category for post in self._read if not boards.is_known(self._board, post.category)}
+        if unknown:
+            names = self._store.new_categories(self._board, sorted(filter(None, unknown)))
+            self._new_categories += names
+            for name in names:
+                log.warning("board %s has a new category, [%s]: does pipeline/boards.py miss a job?", self._board, name)
+        for post in self._read:
+            self._settled.add(post.post_id)
+            if post.post_id in self._failed_before:
+                self._store.clear_failure(self._board, post.post_id)
+        self._read = []
+
+    def _fail(self, post_id: int, failure: Failure) -> None:
+        self._failed += 1
+        # While nothing can be read it is not the post's fault: then a second failure does not count against it.
+        if post_id not in self._failed_before or self._articles:
+            self._store.record_failure(self._board, post_id, failure.url, failure.kind, failure.detail)
+        if failure.kind == "drift":
+            self._keep(f"-{post_id}", failure)
+
+    def _settle_gone(self, post_id: int, failure: Failure) -> None:
+        self._gone += 1
+        self._settled.add(post_id)
+        self._store.record_failure(self._board, post_id, failure.url, "gone", failure.detail)
+
+    def _settle_silent(self) -> None:
+        for post_id, failure in self._silent:
+            self._fail(post_id, failure)
+        self._silent = []
+
+    def _settle_doubtful(self, *, proven: bool) -> None:
+        """Believe that posts are gone if the site was in order later on (`proven`), or now in a second walk."""
+        for post_id, failure in self._doubtful:
+            if proven or (post_id in self._failed_before and self._articles and not self.stopped):
+                self._settle_gone(post_id, failure)
+            else:
+                self._fail(post_id, Failure("drift", failure.url, failure.detail, failure.content))
+        self._doubtful = []
+
+    def _move_mark(self) -> None:
+        if not self._listed:
+            return
+        unsettled = self._listed - self._settled
+        mark = min(unsettled) - 1 if unsettled else max(self._mark or 0, *self._listed)
+        if mark != self._mark:
+            self._store.set_crawl_mark(self._board, mark)
+        if self._mark is None or not self._complete:
+            self._store.set_crawl_floor(self._board, min(self._listed), self._last_page)  # a backfill goes on here
+
+    # --- comments ---------------------------------------------------------------------------------
+
+    async def read_comments(self, *, as_posts: bool) -> None:
+        """Read and store the comments of listed posts where the list promises another number than last time."""
+        seen = self._store.comments_listed(self._board, list(self._comment_counts))
+        stored = self._store.known_posts(self._board, list(self._comment_counts), gone=False)
+        failed = 0
+        for post_id, listed in sorted(self._comment_counts.items()):
+            if seen.get(post_id) == listed or post_id not in stored:
+                continue
+            try:
+                found = await self._get_comments(post_id)
+            except InvenError as error:
+                self._drift = self._drift or f"no comments: {error}"
+                return
+            if isinstance(found, Failure):
+                failed += 1
+                self._note_drift(found, f"-{post_id}-comments")
+                if failed >= STRANGE:
+                    return
+                continue
+            failed = 0
+            self._comments += self._store.add_comments(self._board, post_id, found, listed, as_posts)
+
+    async def _get_comments(self, post_id: int) -> list[Comment] | Failure:
+        """All comments of a post, oldest first. Older blocks are asked for together, then one by one."""
+        found: dict[int, Comment] = {}
+        wanted: list[tuple[int, ...]] = [()]
+        asked: set[tuple[int, ...]] = set()
+        while wanted:
+            blocks = wanted.pop()
+            asked.add(blocks)
+            page = await self._client.get_comments(self._board, post_id, blocks)
+            if isinstance(page, Failure):
+                return page
+            found |= {comment.comment_id: comment for comment in page.comments}
+            left = [page.collapsed] if not blocks else [(block,) for block in page.collapsed if block in blocks]
+            wanted += [group for group in left if group and group not in asked]
+        return sorted(found.values(), key=lambda comment: (comment.posted_at, comment.comment_id))

@@ -1,0 +1,75 @@
+"""What an operator sees of a crawl under a real Prefect server: a changed site, a long backfill, a new category."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.replay_posts import Draft, schedule
+from pipeline import clock
+from pipeline.store import Store
+from tests.flows.conftest import Place
+from tests.replay_server import Clock, ReplayServer, drafts, page
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+SHORT = """
+import flows.crawl
+from pipeline import settings
+params = settings.params
+flows.crawl.settings.params = lambda name: params(name) | ({"max_pages": 1} if name == "crawl" else {})
+flows.crawl.main()
+"""
+
+
+@pytest.fixture
+def site() -> Iterator[ReplayServer]:
+    start = clock.now() - timedelta(minutes=5)
+    posts = schedule([*drafts(150), Draft(2294, "새 직업", "출시", "본문"), *drafts(3, 5974)], start=start)
+    with ReplayServer(posts, Clock(start)) as server:
+        yield server
+
+
+def artifacts(place: Place, key: str) -> list[dict[str, Any]]:
+    found = place.api("/artifacts/filter", artifacts={"key": {"any_": [key]}}, sort="CREATED_DESC")
+    return [dict(artifact) for artifact in found]
+
+
+def test_a_backfill_shows_its_progress_and_a_new_category_stands_in_the_table(
+    place: Place, site: ReplayServer, tmp_path: Path
+) -> None:
+    database = f"sqlite:///{tmp_path}/live.db"
+    done = place.python("-c", SHORT, "--backfill", "3", INVEN_URL=site.url, DATABASE_URL=database)
+    assert done.returncode == 0, done.stderr[-3000:]
+    with Store(database) as store:
+        assert store.count_pending() == (3 * 40 + 3, 0)
+    (progress,) = artifacts(place, "crawl-backfill")
+    assert (progress["type"], progress["data"]) == ("progress", 100.0)
+    table = {row["board"]: row for row in json.loads(artifacts(place, "crawl-report")[0]["data"])}
+    assert (table["전사"]["new"], table["전사 (backfill)"]["new"]) == (40, 80)
+    assert table["전사"]["new categories"] == "새 직업"
+    assert "seconds" in table["자유 게시판"]
+
+
+def test_a_changed_site_is_a_failed_task_with_the_url_while_posts_come_from_the_mobile_site(
+    place: Place, site: ReplayServer, tmp_path: Path
+) -> None:
+    database = f"sqlite:///{tmp_path}/live.db"
+    changed = "/board/maple/2294?p=1"
+    site.fault = lambda path, count: page("<html>새 모양</html>") if path == changed else None
+    addresses = {"INVEN_URL": site.url, "INVEN_MOBILE_URL": f"{site.url}/m", "DATABASE_URL": database}
+    done = place.python("-m", "flows.crawl", **addresses)
+    assert done.returncode != 0
+    with Store(database) as store:
+        assert store.count_pending() == (154, 0)  # nothing is missing for it
+    tasks = place.api("/task_runs/filter", task_runs={"state": {"type": {"any_": ["FAILED"]}}})
+    said = [str(task["state"]["message"]) for task in tasks if task["name"] == "crawl-board-2294"]  # type: ignore[index]
+    assert f"{site.url}{changed}" in said[-1]
+    (kept,) = (place.root / "data/quarantine").iterdir()
+    assert kept.name == "2294-list-1.html"
+    row = json.loads(artifacts(place, "crawl-report")[0]["data"])[0]
+    assert (row["board"], row["new"]) == ("전사", 151)
+    assert changed in row["problem"]
