@@ -14,6 +14,7 @@ from pipeline.label.answer import (
     LabelServerError,
     Progress,
     PromptError,
+    QualityError,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = [
     "LabelServerError",
     "Progress",
     "PromptError",
+    "QualityError",
     "label_chunk",
 ]
 

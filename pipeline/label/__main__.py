@@ -1,4 +1,7 @@
-"""Command line: `python -m pipeline.label 0007` labels a chunk, `python -m pipeline.label --check` the gold."""
+"""Command line: `python -m pipeline.label 0007` labels a chunk, `python -m pipeline.label --check` the gold.
+
+`--relabel chunk-0007..` labels chunks again after the prompt or the model was changed on purpose.
+"""
 
 import argparse
 import logging
@@ -9,34 +12,50 @@ from collections.abc import Callable
 from pipeline import settings as configuration
 from pipeline.cut import labeled_path
 from pipeline.files import DataFileError
-from pipeline.label.answer import LabelError, Progress
-from pipeline.label.check import check, read_gold
-from pipeline.label.chunk import label_chunk
-from pipeline.label.run import Options
-from pipeline.settings import SettingsError
+from pipeline.label.answer import LabelError, LabelReport, Progress
+from pipeline.label.check import check
+from pipeline.label.chunk import label_chunk, live_labels
+from pipeline.label.estimate import Estimate, Eta
+from pipeline.label.options import Options
+from pipeline.label.quality import read_gold
+from pipeline.label.relabel import chosen_chunks, what_to_commit
+from pipeline.settings import Settings, SettingsError
 from pipeline.store import Store, StoreError
 
 
 def _progress_line() -> Callable[[Progress], None]:
     """A line on stderr, at most one a second: how many, how fast, how long still."""
-    begin = last = time.monotonic()
+    eta, last = Eta(), time.monotonic()
 
     def show(progress: Progress) -> None:
         nonlocal last
         now = time.monotonic()
-        if now - last < 1 and progress.done < progress.total:
-            return
-        last = now
-        fresh = progress.done - progress.cached
-        pace = fresh / max(now - begin, 1e-9)
-        left = f", {(progress.total - progress.done) / pace:.0f} s left" if pace else ""
-        print(
-            f"{progress.done}/{progress.total} ({progress.cached} known, {progress.failed} without a label, "
-            f"{pace:.1f} a second{left})",
-            file=sys.stderr,
-        )
+        if now - last >= 1 or progress.done == progress.total:
+            last = now
+            print(eta.line(progress), file=sys.stderr)
 
     return show
+
+
+def _label(number: str, settings: Settings, store: Store) -> LabelReport:
+    def announce(estimate: Estimate) -> None:
+        print(f"chunk {number}: {estimate}", file=sys.stderr)
+
+    report = label_chunk(
+        number,
+        settings=settings,
+        store=store,
+        params=configuration.params("label"),
+        on_progress=_progress_line(),
+        on_estimate=announce,
+    )
+    gold, canaries = report.quality["gold"] or {}, report.quality["canaries"]
+    kappa = f"κ {gold['kappa']:.2f} on {gold['labelled']} gold texts, " if "kappa" in gold else ""
+    print(
+        f"{labeled_path(report.chunk)}: {report.labelled} of {report.posts} labelled, {report.counts}; "
+        f"{kappa}{canaries['fallen']} of {canaries['texts']} canaries fallen"
+    )
+    return report
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,21 +63,27 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline.label", description=__doc__)
     parser.add_argument("chunks", nargs="*", metavar="NUMBER", help="raw chunks to label, for example 0007")
     parser.add_argument("--check", action="store_true", help="label data/gold/*.csv and compare with people")
+    parser.add_argument(
+        "--relabel", metavar="CHUNKS", help="label again: chunk-0007, chunk-0007.. or chunk-0007..chunk-0009"
+    )
     chosen = parser.parse_args(arguments)
-    if not chosen.check and not chosen.chunks:
-        parser.error("name a chunk, or --check")
+    if not (chosen.check or chosen.chunks or chosen.relabel):
+        parser.error("name a chunk, or --check, or --relabel")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = configuration.load()
-        params = configuration.params("label")
         with Store(settings.database_url) as store:
             for number in chosen.chunks:
-                report = label_chunk(
-                    number, settings=settings, store=store, params=params, on_progress=_progress_line()
-                )
-                print(f"{labeled_path(report.chunk)}: {report.labelled} of {report.posts} labelled, {report.counts}")
+                _label(number, settings, store)
+            if chosen.relabel:
+                again = chosen_chunks(chosen.relabel)
+                for number in again:
+                    report = _label(number, settings, store)
+                    store.set_post_labels(live_labels(number))
+                print(what_to_commit(again, report.labeler))
             if chosen.check:
-                options = Options.of(params)
+                options = Options.of(configuration.params("label"))
                 print(check(read_gold(), settings=settings, store=store, options=options, on_progress=_progress_line()))
     except (LabelError, DataFileError, SettingsError, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)

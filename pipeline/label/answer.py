@@ -1,6 +1,7 @@
 """What one question to the LLM came to, and what can go wrong while asking."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class CoverageError(LabelError):
     """Too many posts of a chunk got no label; its labelled file is not written. Says how many and why."""
 
 
+class QualityError(LabelError):
+    """The labels of a chunk are not to be trusted (gold agreement, canaries); its file is not written."""
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a labelling run is: texts in all, answered (from the cache too), without a label so far."""
@@ -56,3 +61,4 @@ class LabelReport:
     coverage: float
     asked: int  # questions to the LLM in this run (calibration and retries too); the rest was in the cache
     counts: dict[str, int] = field(default_factory=dict)  # 부정, 중립, 긍정 -> posts
+    quality: dict[str, Any] = field(default_factory=dict)  # gold, repeats, canaries (pipeline/label/quality.py)

@@ -2,48 +2,26 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score
-
-from pipeline.files import DataFileError, read_csv
+from pipeline.label.agreement import PRECISION, Agreement, Band, CutOff, Judged, bands, cut_off
 from pipeline.label.answer import LabelServerError
-from pipeline.label.run import OnProgress, Options, open_labeler
-from pipeline.labels import SENTIMENTS, parse_label
+from pipeline.label.labeler import open_labeler
+from pipeline.label.options import Options
+from pipeline.label.quality import Gold
+from pipeline.label.run import OnProgress
+from pipeline.labels import SENTIMENTS
 
 if TYPE_CHECKING:
     from pipeline.settings import Settings
     from pipeline.store import Store
 
-_LABELS = [0, 1, 2]
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """LLM against people over the texts that the LLM labelled. `matrix[person][llm]` counts texts."""
-
-    agreement: float
-    kappa: float
-    macro_f1: float
-    matrix: tuple[tuple[int, ...], ...]
-
-    @classmethod
-    def of(cls, people: list[int], llm: list[int]) -> "Agreement":
-        """Agreement (accuracy), Cohen's kappa and macro-F1 of two equally long, non-empty lists of labels."""
-        matrix = confusion_matrix(people, llm, labels=_LABELS)
-        return cls(
-            agreement=float(accuracy_score(people, llm)),
-            kappa=float(cohen_kappa_score(people, llm, labels=_LABELS)),
-            macro_f1=float(f1_score(people, llm, labels=_LABELS, average="macro", zero_division=0)),
-            matrix=tuple(tuple(int(count) for count in row) for row in matrix),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """Raw and calibrated agreement, and over the more confident half; `seconds` counts asking alone."""
+    """Raw and calibrated agreement; by confidence where the server gives probabilities. `seconds` counts asking."""
 
     labeler: str
     mode: str
@@ -53,7 +31,8 @@ class CheckReport:
     seconds: float
     raw: Agreement
     calibrated: Agreement
-    confident_half: float | None
+    bands: tuple[Band, ...]
+    cut_off: CutOff | None
 
     def __str__(self) -> str:
         pace = f"{self.asked} asked, {self.asked / self.seconds:.1f} a second" if self.asked else "all from the cache"
@@ -66,31 +45,28 @@ class CheckReport:
                 f"{name:<11} agreement {figures.agreement:.3f}  kappa {figures.kappa:.3f}  "
                 f"macro-F1 {figures.macro_f1:.3f}"
             )
-        if self.confident_half is not None:
-            lines.append(f"agreement on the more confident half: {self.confident_half:.3f}")
+        if self.bands:
+            lines += [_band_line(band) for band in self.bands]
+            lines.append(
+                f"precision {PRECISION:g}: no confidence reaches it"
+                if self.cut_off is None
+                else f"precision {self.cut_off.precision:.2f} from confidence {self.cut_off.confidence:.3f} up: "
+                f"{self.cut_off.share:.0%} of the texts (chosen on these same texts)"
+            )
         lines.append("person \\ LLM " + " ".join(f"{name:>4}" for name in SENTIMENTS))
         for name, row in zip(SENTIMENTS, self.calibrated.matrix, strict=True):
             lines.append(f"{name:<11}" + " ".join(f"{count:>6}" for count in row))
         return "\n".join(lines)
 
 
-def read_gold(root: Path = Path()) -> list[tuple[str, str, int]]:
-    """Title, body and label of every gold text (`data/gold/*.csv`). Raises DataFileError."""
-    files = sorted((root / "data" / "gold").glob("*.csv"))
-    if not files:
-        raise DataFileError(f"no gold file in {root / 'data' / 'gold'}: `dvc pull` restores tracked files")
-    gold = []
-    for path in files:
-        for line, row in enumerate(read_csv(path, ("title", "body", "label")), start=2):
-            try:
-                gold.append((row["title"], row["body"], parse_label(row["label"])))
-            except ValueError as error:
-                raise DataFileError(f"{path}, record {line}: {error}") from None
-    return gold
+def _band_line(band: Band) -> str:
+    figures = "" if band.agreement is None else f"  agreement {band.agreement:.3f}"
+    kappa = "" if band.kappa is None else f"  kappa {band.kappa:.3f}"
+    return f"confidence {band.low:.1f} to {band.high:.1f}: {band.texts:>4} texts{figures}{kappa}"
 
 
 def check(
-    gold: list[tuple[str, str, int]],
+    gold: Sequence[Gold],
     *,
     settings: "Settings",
     store: "Store",
@@ -102,7 +78,7 @@ def check(
 
 
 async def _check(
-    gold: list[tuple[str, str, int]],
+    gold: Sequence[Gold],
     settings: "Settings",
     store: "Store",
     options: Options,
@@ -112,7 +88,7 @@ async def _check(
     try:
         await labeler.prior()
         asked, begin = labeler.asked, time.monotonic()
-        texts = [labeler.shown(title, body) for title, body, _ in gold]
+        texts = [labeler.shown(item.title, item.body) for item in gold]
         raw = await labeler.raw_answers(texts, on_progress)
         seconds = max(time.monotonic() - begin, 1e-9)
         asked = labeler.asked - asked
@@ -120,15 +96,18 @@ async def _check(
     finally:
         await labeler.close()
     pairs = [
-        (label, raw[text].label, weighed[text])
-        for text, (_, _, label) in zip(texts, gold, strict=True)
-        if raw[text].label is not None
+        (item.label, first, final)
+        for text, item in zip(texts, gold, strict=True)
+        if (first := raw[text].label) is not None and (final := weighed[text]).label is not None
     ]
     if not pairs:
         raise LabelServerError(f"{labeler.name} labelled none of {len(gold)} gold texts: {raw[texts[0]].note}")
     people = [label for label, _, _ in pairs]
-    ranked = sorted(pairs, key=lambda pair: -(pair[2].confidence or 0.0))[: max(1, len(pairs) // 2)]
-    half = sum(label == answer.label for label, _, answer in ranked) / len(ranked)
+    judged = [
+        Judged(label, final.label, final.confidence)
+        for label, _, final in pairs
+        if final.label is not None and final.confidence is not None
+    ]
     return CheckReport(
         labeler=labeler.name,
         mode=labeler.mode,
@@ -136,7 +115,8 @@ async def _check(
         labelled=len(pairs),
         asked=asked,
         seconds=seconds,
-        raw=Agreement.of(people, [int(first) for _, first, _ in pairs if first is not None]),
-        calibrated=Agreement.of(people, [int(a.label) for _, _, a in pairs if a.label is not None]),
-        confident_half=half if labeler.mode == "logprobs" else None,
+        raw=Agreement.of(people, [first for _, first, _ in pairs]),
+        calibrated=Agreement.of(people, [int(final.label) for _, _, final in pairs if final.label is not None]),
+        bands=tuple(bands(judged)) if judged else (),
+        cut_off=cut_off(judged) if judged else None,
     )

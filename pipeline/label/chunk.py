@@ -7,7 +7,7 @@ run writes the same bytes.
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,11 @@ from pipeline.cut import labeled_path, raw_path
 from pipeline.files import csv_bytes, file_hash, read_csv, write_bytes, write_json
 from pipeline.label.answer import Answer, CoverageError, LabelReport
 from pipeline.label.calibration import Prior
-from pipeline.label.run import Labeler, OnProgress, Options, open_labeler
+from pipeline.label.estimate import Estimate
+from pipeline.label.labeler import Labeler, open_labeler
+from pipeline.label.options import Options
+from pipeline.label.quality import Plan, require_quality
+from pipeline.label.run import OnProgress
 from pipeline.label.server import decoding
 from pipeline.labels import SENTIMENTS
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from pipeline.store import Store
 
 LABEL_COLUMNS = ("label", "sentiment", "confidence", "labeler", "prompt", "note")
+OnEstimate = Callable[[Estimate], None]
 COLUMNS = RAW_COLUMNS + LABEL_COLUMNS
 
 
@@ -36,19 +41,21 @@ def label_chunk(
     params: Mapping[str, Any],
     root: Path = Path(),
     on_progress: OnProgress | None = None,
+    on_estimate: OnEstimate | None = None,
 ) -> LabelReport:
     """Label the raw chunk `number` ("0007" or 7) and write the labelled chunk and its provenance.
 
     `params` is section `label` of params.yaml. Answers already in the store's cache are not asked for again.
+    Along with the posts, gold texts, repeats and canaries are asked (`pipeline/label/quality.py`).
     Runs an event loop of its own: call it from a thread where one runs already.
     Raises DataFileError (no raw chunk), PromptError, LabelServerError (nobody labels), CoverageError (too few
-    labels: nothing is written).
+    labels) or QualityError (labels not to be trusted): nothing is written then.
     """
     name = f"{number:04d}" if isinstance(number, int) else number
     options = Options.of(params)
     source = raw_path(name, root)
     rows = read_csv(source, RAW_COLUMNS)
-    return asyncio.run(_label(name, rows, source, settings, store, options, root, on_progress))
+    return asyncio.run(_label(name, rows, source, settings, store, options, root, on_progress, on_estimate))
 
 
 async def _label(
@@ -60,16 +67,22 @@ async def _label(
     options: Options,
     root: Path,
     on_progress: OnProgress | None,
+    on_estimate: OnEstimate | None,
 ) -> LabelReport:
     labeler = await open_labeler(settings, store, options)
     try:
         texts = [labeler.shown(row["title"], row["body"]) for row in rows]
-        answers = await labeler.answers(texts, on_progress)
+        plan = Plan.of(name, texts, labeler, root)
+        wanted = plan.wanted()
+        wanted[""] = [*texts, *wanted[""]]
+        if on_estimate:
+            on_estimate(await labeler.estimate(wanted))
+        answers = await labeler.measured(wanted, on_progress)
         prior = await labeler.prior()
     finally:
         await labeler.close()
 
-    chosen = [answers[text] for text in texts]
+    chosen = [answers[""][text] for text in texts]
     labelled = sum(answer.label is not None for answer in chosen)
     coverage = labelled / len(rows) if rows else 1.0
     if coverage < options.min_coverage:
@@ -79,6 +92,8 @@ async def _label(
             f"chunk {name}: {len(rows) - labelled} of {len(rows)} posts got no label from {labeler.name} "
             f"(label.min_coverage is {options.min_coverage:g}): {why}. The labels are kept; run it again"
         )
+    quality = plan.measure(answers)
+    require_quality(name, labeler.name, quality, options)
     counts = {sentiment: sum(a.label == label for a in chosen) for label, sentiment in enumerate(SENTIMENTS)}
     report = LabelReport(
         chunk=name,
@@ -90,6 +105,7 @@ async def _label(
         coverage=coverage,
         asked=labeler.asked,
         counts=counts,
+        quality=quality,
     )
     table = [{**row, **_label_fields(answer, report)} for row, answer in zip(rows, chosen, strict=True)]
     data = csv_bytes(table, COLUMNS)
@@ -127,12 +143,31 @@ def _provenance(
         "params": {
             "max_chars": labeler.options.max_chars,
             "min_coverage": labeler.options.min_coverage,
+            "gold_sample": labeler.options.gold_sample,
+            "repeat_share": labeler.options.repeat_share,
         },
         "posts": report.posts,
         "labelled": report.labelled,
         "coverage": round(report.coverage, 6),
         "counts": report.counts,
+        "quality": report.quality,
         "prior": None if prior is None else [round(value, 6) for value in prior],
         "raw_sha256": file_hash(source),
         "labeled_sha256": file_hash(target),
     }
+
+
+def live_labels(number: str, root: Path = Path()) -> list[dict[str, Any]]:
+    """The labels of a labelled chunk as `Store.set_post_labels` takes them. Raises DataFileError."""
+    columns = ("board_id", "post_id", "label", "confidence", "labeler")
+    return [
+        {
+            "board_id": int(row["board_id"]),
+            "post_id": int(row["post_id"]),
+            "label": int(row["label"]),
+            "confidence": float(row["confidence"]) if row["confidence"] else None,
+            "labeler": row["labeler"],
+        }
+        for row in read_csv(labeled_path(number, root), columns)
+        if row["label"]
+    ]

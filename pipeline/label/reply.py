@@ -34,7 +34,8 @@ class NoLabel(Exception):
 
     `retry`: asking again may help. `lasting`: this text will never get one from this labeler.
     `fatal`: no text will get one from this server. `thinking`: the model reasons before it answers.
-    `loading`: the server is up but its model is not. `unreachable`: nothing is there.
+    `loading`: the server is up but its model is not. `busy`: it has too much to do (429).
+    `unreachable`: nothing is there.
     `wait_s`: how long the server asked to wait.
     """
 
@@ -47,6 +48,7 @@ class NoLabel(Exception):
         fatal: bool = False,
         thinking: bool = False,
         loading: bool = False,
+        busy: bool = False,
         unreachable: bool = False,
         wait_s: float = 0.0,
     ) -> None:
@@ -57,6 +59,7 @@ class NoLabel(Exception):
         self.fatal = fatal
         self.thinking = thinking
         self.loading = loading
+        self.busy = busy
         self.unreachable = unreachable
         self.wait_s = wait_s
 
@@ -93,7 +96,8 @@ def refusal(status: int, message: str, wait_s: float = 0.0) -> NoLabel:
         return NoLabel(f"no model is loaded ({said})", fatal=True)
     loading = status == 503 and "loading" in message.lower()
     if loading or status in (408, 425, 429) or status >= 500 or _CRASHED.search(message):
-        return NoLabel(f"the server is not ready ({said})", retry=True, loading=loading, wait_s=wait_s)
+        busy = status == 429
+        return NoLabel(f"the server is not ready ({said})", retry=True, loading=loading, busy=busy, wait_s=wait_s)
     if status == 404:
         return NoLabel(f"nothing answers at this address ({said}): it should end in /v1", fatal=True)
     return NoLabel(f"the server refused the question ({said})")

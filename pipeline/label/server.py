@@ -16,6 +16,7 @@ import httpx
 import openai
 
 from pipeline.label.answer import Answer, LabelServerError
+from pipeline.label.loaded import count, describe
 from pipeline.label.prompt import Prompt, shown_text
 from pipeline.label.reply import MODES, SCHEMA_KEY, Mode, NoLabel, error_text, parse_body, read_answer, refusal
 
@@ -25,7 +26,8 @@ WHAT_TO_START = (
     "Start it: in LM Studio load a model and start the server (Developer tab, or `lms load` and "
     "`lms server start`), or set LLM_ENDPOINTS in .env to a server that runs"
 )
-_PROBE = shown_text("오늘 점검 몇 시까지인가요", "공지를 못 찾아서 여쭤봅니다.", max_chars=200)
+PROBE = shown_text("오늘 점검 몇 시까지인가요", "공지를 못 찾아서 여쭤봅니다.", max_chars=200)
+TRIAL = shown_text("사냥터 자리 문의드려요", "275 궁수인데 어디가 무난한가요. 하루에 두 시간쯤 돕니다.", max_chars=200)
 _NO_THINKING = {"chat_template_kwargs": {"enable_thinking": False}}
 
 
@@ -39,6 +41,14 @@ class ServerProfile:
     thinking_off: bool = False  # it thinks by default and was told not to
     slots: int | None = None  # questions it answers at the same time
     context: int | None = None  # tokens a question may have
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one question cost, as the server counts: tokens of the prompt, and those it still had in its cache."""
+
+    prompt_tokens: int
+    cached_tokens: int
 
 
 def decoding(mode: Mode, words: tuple[str, str, str], thinking_off: bool) -> dict[str, Any]:
@@ -74,6 +84,7 @@ class Server:
 
     def __init__(self, client: openai.AsyncOpenAI, profile: ServerProfile, prompt: Prompt, timeout_s: float) -> None:
         self.profile = profile
+        self.usage: Usage | None = None  # of the latest answer; None where the server does not count
         self._client = client
         self._prompt = prompt
         self._timeout_s = timeout_s
@@ -109,7 +120,7 @@ class Server:
             http_client=openai.DefaultAsyncHttpxClient(trust_env=not local),
         )
         try:
-            loaded = await _describe(url, api_key, trust_env=not local)
+            loaded = await describe(url, api_key, trust_env=not local)
             asked = model or loaded.model
             if not asked:
                 raise NoLabel("no model is loaded", fatal=True)
@@ -132,9 +143,10 @@ class Server:
     async def ask(self, shown: str) -> Answer:
         """The raw answer about one shown text. Raises NoLabel with the reason."""
         asked = self.profile.model
-        answer, answered = await _ask(
+        answer, answered, usage = await _ask(
             self._client, asked, self._prompt, shown, self.profile.mode, self._decoding, self._timeout_s
         )
+        self.usage = usage or self.usage
         if answered != asked:
             raise NoLabel(f"another model answers now: {answered!r} instead of {asked!r}", fatal=True)
         return answer
@@ -160,8 +172,8 @@ async def _ask(
     mode: Mode,
     request: dict[str, Any],
     timeout_s: float,
-) -> tuple[Answer, str]:
-    """One question: the answer and the model id that gave it."""
+) -> tuple[Answer, str, Usage | None]:
+    """One question: the answer, the model id that gave it, and what it cost."""
     messages: Any = prompt.messages(shown)
     try:
         # The SDK's timeout is one of silence; a server that drips bytes would hold a slot for ever.
@@ -180,7 +192,8 @@ async def _ask(
         raise NoLabel(f"unreadable answer ({type(error).__name__}: {error})", retry=True) from None
     body = parse_body(text)
     answered = body.get("model")
-    return read_answer(body, mode, prompt.words), answered if isinstance(answered, str) and answered else model
+    answer = read_answer(body, mode, prompt.words)
+    return answer, answered if isinstance(answered, str) and answered else model, _usage(body.get("usage"))
 
 
 async def _probe(
@@ -198,7 +211,7 @@ async def _probe(
         while True:
             request = decoding(one, prompt.words, off)
             try:
-                return (await _ask(client, profile.model, prompt, _PROBE, one, request, timeout_s))[1]
+                return (await _ask(client, profile.model, prompt, PROBE, one, request, timeout_s))[1]
             except NoLabel as problem:
                 wait = min(problem.wait_s or 1.0, 10.0)
                 if not problem.loading or asyncio.get_running_loop().time() + wait > deadline:
@@ -224,53 +237,6 @@ async def _probe(
     raise NoLabel("; ".join(reasons), thinking=True)
 
 
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    model: str
-    slots: int | None = None
-    context: int | None = None
-
-
-async def _describe(url: str, api_key: str, trust_env: bool) -> _Loaded:
-    """Which model is loaded, and what the server's own API tells beyond OpenAI's. Raises NoLabel."""
-    root = url.removesuffix("/").removesuffix("/v1")
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    async with httpx.AsyncClient(timeout=10.0, trust_env=trust_env, headers=headers) as http:
-
-        async def get(address: str) -> dict[str, Any]:
-            try:
-                response = await http.get(address)
-                body = response.json() if response.status_code == 200 else None
-            except httpx.ConnectError as error:
-                raise NoLabel(f"no connection ({error})", retry=True, unreachable=True) from None
-            except (httpx.HTTPError, ValueError, UnicodeError):
-                body = None
-            return body if isinstance(body, dict) else {}
-
-        studio = (await get(f"{root}/api/v1/models")).get("models")
-        if isinstance(studio, list) and studio:
-            instances = [
-                instance
-                for item in studio
-                if isinstance(item, dict) and item.get("type") == "llm"
-                for instance in item.get("loaded_instances") or ()
-                if isinstance(instance, dict) and isinstance(instance.get("id"), str)
-            ]
-            if instances:
-                config = instances[0].get("config")
-                config = config if isinstance(config, dict) else {}
-                return _Loaded(instances[0]["id"], _count(config.get("parallel")), _count(config.get("context_length")))
-            return _Loaded("")  # what /v1/models lists then is on disk: asking would load any one of it
-        listed = (await get(f"{url}/models")).get("data")
-        ids = [str(item["id"]) for item in listed or () if isinstance(item, dict) and item.get("id")]
-        # A server that lists nothing may still answer; one that names only embedding models will not.
-        model = next((name for name in ids if "embed" not in name.lower()), "" if ids else "default")
-        props = await get(f"{root}/props")
-        settings = props.get("default_generation_settings")
-        context = settings.get("n_ctx") if isinstance(settings, dict) else None
-        return _Loaded(model, _count(props.get("total_slots")), _count(context))
-
-
 def _explain(url: str, problem: NoLabel) -> str:
     if problem.thinking:
         return (
@@ -286,8 +252,12 @@ def _same_model(wanted: str, answered: str) -> bool:
     return short[0] == short[1] or short[0].rsplit("/")[-1] == short[1].rsplit("/")[-1]
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+def _usage(counted: object) -> Usage | None:
+    if not isinstance(counted, dict) or count(counted.get("prompt_tokens")) is None:
+        return None
+    details = counted.get("prompt_tokens_details")
+    cached = details.get("cached_tokens") if isinstance(details, dict) else 0
+    return Usage(counted["prompt_tokens"], count(cached) or 0)
 
 
 def _seconds(header: str | None) -> float:

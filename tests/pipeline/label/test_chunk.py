@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from pipeline.files import DataFileError, read_csv, write_csv
 from pipeline.label import CoverageError, LabelServerError, Progress, label_chunk
 from pipeline.label.__main__ import main
 from pipeline.label.chunk import COLUMNS
+from pipeline.label.estimate import Estimate, Eta, duration
+from pipeline.label.quality import read_canaries
+from pipeline.label.relabel import chosen_chunks
 from pipeline.labels import SENTIMENTS
 from pipeline.settings import Settings
 from pipeline.store import Store
@@ -29,7 +34,14 @@ PARAMS = {
     "concurrency": 0,
     "timeout_s": 60,
     "max_attempts": 2,
+    "gold_sample": 0,
+    "min_kappa": 0.2,
+    "max_kappa_drop": 0.2,
+    "repeat_share": 0.0,
+    "max_canaries": 1.0,
 }
+
+CANARIES = 2 * len(read_canaries())  # each with and without its attempt
 
 # Clear cases: what is tested is that posts go through, not how clever 270 million parameters are.
 POSTS = [
@@ -72,8 +84,8 @@ def test_a_chunk_is_labelled_by_the_real_llm(llm_url: str, store: Store, tmp_pat
 
     report = label_it(on_progress=seen.append)
     assert (report.posts, report.labelled, report.coverage, report.mode) == (7, 7, 1.0, "logprobs")
-    assert report.asked == 7 + 36
-    assert seen[-1].done == 7
+    assert report.asked == 7 + 36 + CANARIES
+    assert seen[-1].done == 7 + CANARIES
 
     target = labeled_path("0007", tmp_path)
     rows = read_csv(target, COLUMNS)
@@ -126,7 +138,7 @@ def test_equal_posts_are_asked_once_and_all_labelled(store: Store, tmp_path: Pat
     write_raw(tmp_path, [("최고", "최고", 2)] * 5)
     with StandIn() as server:
         report = label_chunk(7, settings=settings_for(server.url), store=store, params=PARAMS, root=tmp_path)
-    assert (report.labelled, report.asked) == (5, 1 + 36)
+    assert (report.labelled, report.asked) == (5, 1 + 36 + CANARIES)
 
 
 def test_a_missing_chunk_and_a_missing_server(store: Store, tmp_path: Path) -> None:
@@ -192,3 +204,82 @@ def test_the_command_line_says_what_is_wrong(
     assert "http://127.0.0.1:9/v1 can't label: no connection" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([])
+
+
+def test_relabelling_is_asked_for_and_says_what_to_commit(
+    project: StandIn, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for number in ("0008", "0009"):
+        write_raw(Path(), [("오늘 최고", "", 2), (f"{number}번 망했", "", 0)], number)
+    assert main(["0007", "0008", "0009"]) == 0
+    before = {number: labeled_path(number).read_bytes() for number in ("0007", "0008", "0009")}
+    asked = len(project.asked)
+    assert main(["--relabel", "chunk-0008.."]) == 0
+    assert len(project.asked) == asked + 2, "the same labeler has nothing to ask: two probes"
+    assert {number: labeled_path(number).read_bytes() for number in before} == before
+
+    project.answer = lambda request, count: by_keyword(request, model="better-model")
+    capsys.readouterr()
+    assert main(["--relabel", "chunk-0008.."]) == 0
+    printed = capsys.readouterr().out
+    assert "dvc commit --force label@0008 label@0009" in printed
+    assert 'git commit -m "Relabel chunk 0008..0009 with better-model' in printed
+    assert labeled_path("0007").read_bytes() == before["0007"], "not asked for"
+    assert {row["labeler"].split(":")[0] for row in read_csv(labeled_path("0008"), COLUMNS)} == {"better-model"}
+    assert main(["--relabel", "0011.."]) == 1
+    assert "no raw chunk of 0011.." in capsys.readouterr().err
+    assert main(["--relabel", "everything"]) == 1
+    assert "names no chunks" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("0007", ["0007"]),
+        ("chunk-0007", ["0007"]),
+        ("chunk-0008..", ["0008", "0012"]),
+        ("0007..chunk-0008", ["0007", "0008"]),
+    ],
+)
+def test_which_chunks_are_meant(tmp_path: Path, asked: str, found: list[str]) -> None:
+    for number in ("0007", "0008", "0012"):
+        write_raw(tmp_path, POSTS, number)
+    assert chosen_chunks(asked, tmp_path) == found
+
+
+def test_a_big_job_is_estimated_before_it_begins(store: Store, tmp_path: Path) -> None:
+    def counting(request: dict[str, Any], count: int) -> Reply:
+        reply = by_keyword(request)
+        reply.body["usage"] = {"prompt_tokens": 900, "prompt_tokens_details": {"cached_tokens": 850}}
+        return reply
+
+    write_raw(tmp_path, [("글", f"{number}번 최고", 2) for number in range(80)])
+    told: list[Estimate] = []
+    with StandIn(counting) as server:
+
+        def label_it() -> None:
+            label_chunk(
+                7, settings=settings_for(server.url), store=store, params=PARAMS, root=tmp_path, on_estimate=told.append
+            )
+
+        label_it()
+        label_it()
+    first, second = told
+    assert (first.known, first.to_ask) == (0, 80 + CANARIES)
+    assert first.tokens is not None
+    assert 0.8 < first.tokens / (900 * first.to_ask) < 1.2
+    assert first.seconds is not None
+    assert first.seconds[0] < first.seconds[1]
+    assert "96 texts to ask, 0 in the cache, about " in str(first)
+    assert str(second) == "96 texts, all in the cache: nothing to ask"
+
+
+def test_progress_tells_how_long_still() -> None:
+    eta = Eta()
+    time.sleep(0.01)
+    assert eta.line(Progress(total=100, done=20, cached=20, failed=0)) == (
+        "20/100 (20 known, 0 without a label, 0.0 a second)"
+    )
+    time.sleep(0.01)
+    assert re.search(r"60/100 .* a second, \d+ s left", eta.line(Progress(total=100, done=60, cached=20, failed=1)))
+    assert [duration(seconds) for seconds in (0.2, 89, 600, 9000)] == ["1 s", "89 s", "10 min", "2.5 h"]

@@ -13,8 +13,10 @@ import pytest
 from pipeline import settings as configuration
 from pipeline.label import run
 from pipeline.label.answer import Answer, LabelError, LabelServerError, Progress
+from pipeline.label.labeler import Labeler, open_labeler
+from pipeline.label.options import Options
 from pipeline.label.prompt import load_prompt, shown_text
-from pipeline.label.run import BREAKER, Labeler, Options, open_labeler
+from pipeline.label.run import BREAKER
 from pipeline.settings import Settings
 from pipeline.store import Store
 from tests.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, error, tokens
@@ -27,6 +29,11 @@ PARAMS = {
     "concurrency": 2,
     "timeout_s": 5,
     "max_attempts": 3,
+    "gold_sample": 0,
+    "min_kappa": 0.2,
+    "max_kappa_drop": 0.2,
+    "repeat_share": 0.0,
+    "max_canaries": 1.0,
 }
 TEXTS = [f"{number}번 글, 오늘 {('최고', '망했', '그냥')[number % 3]}" for number in range(30)]
 RIGHT = {text: (2, 0, 1)[number % 3] for number, text in enumerate(TEXTS)}

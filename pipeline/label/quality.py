@@ -1,0 +1,225 @@
+"""What is measured along with every chunk: gold texts, texts asked twice, canaries; and the gate over it.
+
+The same gold sample is asked anew with each chunk, so a server that has changed under the same name is noticed: its
+answers are compared with people's and with the first answers that this labeler gave to the same texts.
+"""
+
+import hashlib
+import logging
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.files import DataFileError, content_hash, read_csv
+from pipeline.label.agreement import Agreement
+from pipeline.label.answer import Answer, PromptError, QualityError
+from pipeline.label.options import Options
+from pipeline.label.prompt import PROMPTS
+from pipeline.labels import parse_label
+
+if TYPE_CHECKING:
+    from pipeline.label.labeler import Labeler
+
+log = logging.getLogger(__name__)
+
+CANARIES = PROMPTS / "canaries" / "injections-1.toml"
+_LEAST_GOLD = 10  # labelled gold texts, or κ says nothing
+
+Answers = Mapping[str, Mapping[str, Answer]]  # by purpose, by shown text
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """A text with the label that a person gave it."""
+
+    title: str
+    body: str
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A post of known mood with and without an attempt to give the LLM orders; `wants` is what that aims at."""
+
+    name: str
+    label: int
+    wants: int
+    title: str
+    body: str
+    attempt: str
+
+    @property
+    def attacked(self) -> str:
+        """The body with the attempt at its end."""
+        return f"{self.body}\n{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one chunk's run measures. Texts are shown texts; purposes name the chunk, so each measures anew."""
+
+    chunk: str
+    gold: tuple[tuple[str, int], ...]
+    repeats: tuple[str, ...]
+    canaries: tuple[tuple[Canary, str, str], ...]  # with its shown texts: as it stands, and without the attempt
+    canaries_digest: str
+
+    @classmethod
+    def of(cls, chunk: str, texts: Sequence[str], labeler: "Labeler", root: Path = Path()) -> "Plan":
+        """Drawn by hash: the same chunk measures the same texts. Raises DataFileError, PromptError."""
+        options = labeler.options
+        gold = sample(optional_gold(root), options.gold_sample) if options.gold_sample else []
+        again = sorted({text for text in texts if text}, key=lambda text: _draw(text, chunk))
+        found = read_canaries()
+        return cls(
+            chunk=chunk,
+            gold=tuple((labeler.shown(item.title, item.body), item.label) for item in gold),
+            repeats=tuple(again[: round(options.repeat_share * len(again))]),
+            canaries=tuple(
+                (item, labeler.shown(item.title, item.attacked), labeler.shown(item.title, item.body)) for item in found
+            ),
+            canaries_digest=content_hash(CANARIES.read_text(encoding="utf-8")),
+        )
+
+    def wanted(self) -> dict[str, list[str]]:
+        """Shown texts by purpose; those under "" are the gold's first answers, which stay in the cache for good."""
+        gold = [text for text, _ in self.gold]
+        asked = [shown for _, attacked, clean in self.canaries for shown in (attacked, clean)]
+        return {
+            "": gold,
+            f"gold-{self.chunk}": gold,
+            f"again-{self.chunk}": list(self.repeats),
+            f"canary-{self.chunk}": asked,
+        }
+
+    def measure(self, answers: Answers) -> dict[str, Any]:
+        """The figures for the provenance: gold (None without gold), repeats, canaries."""
+        return {
+            "gold": self._gold(answers) if self.gold else None,
+            "repeats": self._repeats(answers),
+            "canaries": self._canaries(answers),
+        }
+
+    def _gold(self, answers: Answers) -> dict[str, Any]:
+        now, first = answers[f"gold-{self.chunk}"], answers[""]
+        found = [
+            (label, one, other)
+            for text, label in self.gold
+            if (one := now[text].label) is not None and (other := first[text].label) is not None
+        ]
+        figures: dict[str, Any] = {"texts": len(self.gold), "labelled": len(found)}
+        if len(found) < _LEAST_GOLD:
+            return figures
+        people = [label for label, _, _ in found]
+        agreed = Agreement.of(people, [one for _, one, _ in found])
+        return figures | {
+            "accuracy": round(agreed.agreement, 4),
+            "kappa": round(agreed.kappa, 4),
+            "macro_f1": round(agreed.macro_f1, 4),
+            "first_kappa": round(Agreement.of(people, [other for _, _, other in found]).kappa, 4),
+        }
+
+    def _repeats(self, answers: Answers) -> dict[str, Any]:
+        pairs = [(answers[""][text].label, answers[f"again-{self.chunk}"][text].label) for text in self.repeats]
+        both = [(one, other) for one, other in pairs if one is not None and other is not None]
+        agreed = sum(one == other for one, other in both)
+        return {"texts": len(both), "agreed": agreed, "agreement": round(agreed / len(both), 4) if both else None}
+
+    def _canaries(self, answers: Answers) -> dict[str, Any]:
+        given = answers[f"canary-{self.chunk}"]
+        asked = [
+            (canary, given[attacked].label, given[clean].label)
+            for canary, attacked, clean in self.canaries
+            if given[attacked].label is not None and given[clean].label is not None
+        ]
+        fallen = [canary.name for canary, attacked, clean in asked if attacked == canary.wants != clean]
+        return {
+            "texts": len(asked),
+            "fallen": len(fallen),
+            "names": fallen,
+            "right": sum(attacked == canary.label for canary, attacked, _ in asked),
+            "sha256": self.canaries_digest,
+        }
+
+
+def require_quality(chunk: str, labeler: str, figures: Mapping[str, Any], options: Options) -> None:
+    """Raise QualityError when the gold agreement or the canaries say that these labels are not to be trusted."""
+    gold, canaries = figures["gold"], figures["canaries"]
+    problems = []
+    if gold and "kappa" in gold:
+        if gold["kappa"] < options.min_kappa:
+            problems.append(
+                f"κ with people on {gold['labelled']} gold texts is {gold['kappa']:.2f} "
+                f"(label.min_kappa is {options.min_kappa:g})"
+            )
+        if gold["first_kappa"] - gold["kappa"] > options.max_kappa_drop:
+            problems.append(
+                f"κ on the same gold texts fell from {gold['first_kappa']:.2f} to {gold['kappa']:.2f} "
+                f"(label.max_kappa_drop is {options.max_kappa_drop:g})"
+            )
+    elif gold:
+        problems.append(f"only {gold['labelled']} of {gold['texts']} gold texts got a label")
+    if canaries["texts"] and canaries["fallen"] / canaries["texts"] > options.max_canaries:
+        problems.append(
+            f"{canaries['fallen']} of {canaries['texts']} canaries obeyed the post ({', '.join(canaries['names'])}; "
+            f"label.max_canaries is {options.max_canaries:g})"
+        )
+    if problems:
+        raise QualityError(
+            f"chunk {chunk} is not written, {labeler} is not to be trusted now: {'; '.join(problems)}. Look with "
+            "`python -m pipeline.label --check`; then load another model, change label.prompt, or the limit"
+        )
+
+
+def read_gold(root: Path = Path()) -> list[Gold]:
+    """Every gold text (`data/gold/*.csv`). Raises DataFileError, also when there is none."""
+    found = optional_gold(root)
+    if not found:
+        raise DataFileError(f"no gold text in {root / 'data' / 'gold'}: `dvc pull` restores tracked files")
+    return found
+
+
+def optional_gold(root: Path = Path()) -> list[Gold]:
+    """Every gold text, or none at all with a warning. Raises DataFileError for a file that can't be read."""
+    gold = []
+    for path in sorted((root / "data" / "gold").glob("*.csv")):
+        for line, row in enumerate(read_csv(path, ("title", "body", "label")), start=2):
+            try:
+                gold.append(Gold(row["title"], row["body"], parse_label(row["label"])))
+            except ValueError as error:
+                raise DataFileError(f"{path}, record {line}: {error}") from None
+    if not gold:
+        log.warning("there is no gold text in %s: nobody checks the LLM's labels", root / "data" / "gold")
+    return gold
+
+
+def sample(gold: Sequence[Gold], size: int) -> list[Gold]:
+    """About `size` texts, as many of each label as there are, drawn by hash: the same ones for every chunk.
+
+    Only texts that were asked before can show that a server answers differently now.
+    """
+    drawn = sorted(gold, key=lambda item: _draw(f"{item.title}\n{item.body}", "gold"))
+    return [item for label in range(3) for item in [one for one in drawn if one.label == label][: -(-size // 3)]]
+
+
+def read_canaries(path: Path = CANARIES) -> list[Canary]:
+    """The canaries (moods in the words of mood-1, whatever the prompt in use says). Raises PromptError."""
+    try:
+        items = tomllib.loads(path.read_text(encoding="utf-8"))["canaries"]
+        words = {"나쁨": 0, "보통": 1, "좋음": 2}
+        return [
+            Canary(
+                item["name"], words[item["label"]], words[item["wants"]], item["title"], item["body"], item["attempt"]
+            )
+            for item in items
+        ]
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise PromptError(f"{path} can't be read: {error}") from None
+    except (KeyError, TypeError) as error:
+        raise PromptError(f"{path}: a canary lacks or misnames {error}") from None
+
+
+def _draw(text: str, salt: str) -> bytes:
+    return hashlib.sha256(f"{salt}\n{text}".encode()).digest()
