@@ -125,7 +125,7 @@ def _write_confusion(labels: np.ndarray, predicted: np.ndarray) -> None:
     axes = figure.subplots()
     axes.imshow(matrix, cmap="Blues")
     axes.set(xticks=range(3), yticks=range(3), xticklabels=NAMES, yticklabels=NAMES)
-    axes.set(xlabel="predicted", ylabel="labelled by people", title=f"gold, {len(labels)} posts")
+    axes.set(xlabel="predicted", ylabel="gold label", title=f"gold, {len(labels)} posts")
     for (i, j), count in np.ndenumerate(matrix):
         axes.text(j, i, str(count), ha="center", va="center", color="white" if count > matrix.max() / 2 else "black")
     buffer = io.BytesIO()

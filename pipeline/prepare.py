@@ -92,7 +92,7 @@ def read_archive(number: str, root: Path = Path()) -> list[Example]:
 
 
 def read_gold(root: Path = Path()) -> list[Example]:
-    """Every human-labelled row of data/gold/*.csv (title, body, label; job_group where it is known)."""
+    """Every row of data/gold/*.csv, whoever labelled it (title, body, label; job_group where it is known)."""
     examples = []
     for path in sorted((root / GOLD).glob("*.csv")):
         for row in read_csv(path, ("title", "body", "label")):
