@@ -3,41 +3,51 @@
     make bench BENCH=crawl
 
 Requests are counted by the replay over HTTP, while a clock runs through a day on which 5,000 posts appear (most of them
-on the free board): every request counts, robots.txt too, which each run reads anew. Parsing is measured in CPU seconds
-of one core on the replay's pages; BeautifulSoup reads the same pages with the same selectors.
+on the free board), after a day of the same kind that is not counted: every request counts, robots.txt too. Boards are
+visited as the deployment does it: at its interval, those that are due. Parsing is measured in CPU seconds of one core
+on the replay's pages; BeautifulSoup reads the same pages with the same selectors.
 """
 
 import argparse
 import asyncio
 import random
+import statistics
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import uvicorn
 import yaml
 from bs4 import BeautifulSoup
+from sqlalchemy import select
 
 from benchmarks.harness import ROOT, Row, report
 from demo.replay import make_app
 from demo.replay_pages import article_page, list_page
 from demo.replay_posts import Draft, ReplayPost, read_posts, schedule
-from pipeline import boards, settings
+from pipeline import boards, clock, settings
 from pipeline.clock import KST
+from pipeline.inven import visits
 from pipeline.inven.client import InvenClient
 from pipeline.inven.crawl import crawl_board
 from pipeline.inven.parse import parse_article, parse_list
 from pipeline.store import Store
+from pipeline.tables import posts as posts_table
 from pipeline.text import normalise
 
 START = datetime(2026, 11, 20, 0, 0, tzinfo=KST)
-BEFORE = 600  # posts that are there and known when the day begins
+BEFORE = 600  # posts that are there when the first of the two days begins
 SHARES = {5974: 0.6, 2294: 0.08, 2295: 0.08, 2296: 0.08, 2297: 0.08, 2298: 0.08}
 DAY = timedelta(days=1)
+# Posts of each hour from midnight on, beside the average hour: quiet before dawn, busiest in the evening. Our guess.
+_MORNING = (1.1, 0.7, 0.4, 0.2, 0.15, 0.15, 0.2, 0.4, 0.7, 0.9, 1.0, 1.1)
+NIGHT_AND_DAY = (*_MORNING, 1.2, 1.2, 1.2, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.7, 1.6, 1.4)
 
 
 def main() -> None:
@@ -47,15 +57,20 @@ def main() -> None:
     given = parser.parse_args()
     numbers = settings.params("crawl", ROOT / "params.yaml")
     interval = deployed_interval()
-    once = Day(given.posts, 1000).costs(DAY)
-    often = Day(given.posts, numbers["max_pages"]).costs(interval)
-    slow = Day(given.posts, numbers["max_pages"]).costs(timedelta(minutes=40))
+    each_run = {**numbers, "max_wait": 0}
+    steady = Day(given.posts, (1.0,)).costs(interval, numbers)
+    waves = Day(given.posts, NIGHT_AND_DAY).costs(interval, numbers)
+    eager = Day(given.posts, (1.0,)).costs(interval, each_run)
+    once = Day(given.posts, (1.0,)).costs(DAY, {**each_run, "max_pages": 1000})
+    every = f"requests, a run every {interval.seconds // 60} min"
     rows = [
-        Row("requests_per_new_post", often["ratio"], f"requests, a run every {interval.seconds // 60} min"),
-        Row("requests_per_new_post_40_min", slow["ratio"], "requests, a run every 40 min"),
+        Row("requests_per_new_post", steady["ratio"], every, eager["ratio"], "each board in each run"),
+        Row("requests_per_new_post_night_and_day", waves["ratio"], every),
         Row("requests_per_new_post_at_once", once["ratio"], "requests, the day in one run"),
-        Row("requests_idle_cycle", often["idle"], "list requests, 6 boards"),
-        Row("posts_lost", often["lost"] + slow["lost"] + once["lost"], "posts"),
+        Row("minutes_until_stored_free_board", steady["free"], "min, median", eager["free"], "each board in each run"),
+        Row("minutes_until_stored_job_boards", steady["jobs"], "min, median", eager["jobs"], "each board in each run"),
+        Row("requests_idle_cycle", steady["idle"], "list requests, 6 boards"),
+        Row("posts_lost", sum(day["lost"] for day in (steady, waves, eager, once)), "posts"),
         *parsing(),
     ]
     report("crawl", rows, posts=given.posts, interval_minutes=interval.seconds // 60)
@@ -72,46 +87,87 @@ def deployed_interval() -> timedelta:
 
 
 class Day:
-    """A busy day on the replay, and a crawler that looks at it every so often."""
+    """Two busy days on the replay, and a crawler that looks at it every so often. The second day is what counts.
 
-    def __init__(self, count: int, max_pages: int) -> None:
+    `weights`: how many posts each part of a day has beside the others; one weight is a steady day.
+    """
+
+    def __init__(self, count: int, weights: Sequence[float]) -> None:
         chance = random.Random(20261122)
-        chosen = chance.choices(list(SHARES), list(SHARES.values()), k=BEFORE + count)
+        total = BEFORE + 2 * count
+        chosen = chance.choices(list(SHARES), list(SHARES.values()), k=total)
         drafts = [Draft(board, None, f"글 {n}", f"본문 {n}\n둘째 줄") for n, board in enumerate(chosen)]
-        per_minute = count / (DAY.total_seconds() / 60)
-        self.posts = schedule(drafts, start=START, initial=BEFORE, per_minute=per_minute)
-        self.max_pages = max_pages
+        posts = schedule(drafts, start=START, initial=BEFORE, per_minute=count / (DAY.total_seconds() / 60))
+        moments = sorted(START + day * DAY + moment(chance, weights) for day in (0, 1) for _ in range(count))
+        self.posts = posts[:BEFORE] + [
+            replace(post, appears_at=at, posted_at=at) for post, at in zip(posts[BEFORE:], moments, strict=True)
+        ]
         self.now = START
 
-    def costs(self, interval: timedelta) -> dict[str, float]:
-        """Requests for each new post of the day, list requests of a run without news, posts not stored."""
+    def costs(self, interval: timedelta, numbers: dict[str, Any]) -> dict[str, float]:
+        """Of the second day: requests for each new post, minutes from a post's appearing until it was stored.
+
+        And: list requests of a run over every board when there is no news, posts that are not stored in the end.
+        """
         app = make_app(self.posts, lambda: self.now)
-        replay = app.state.replay
+        asked: Counter[str] = Counter()
         with (
             tempfile.TemporaryDirectory(prefix="maple-crawl-") as folder,
             serving(app) as url,
             Store(f"sqlite:///{folder}/live.db") as store,
         ):
-            asyncio.run(self.run(url, store))
-            known = store.count_pending()[0]
-            replay.requests.clear()
-            while self.now < START + DAY:
+            requests = app.state.replay.requests
+            asyncio.run(self.run(url, store, numbers))
+            waits: dict[int, list[float]] = {}
+            while self.now < START + 2 * DAY:
+                known = store.count_pending()[0]
+                requests.clear()
                 self.now += interval
-                asyncio.run(self.run(url, store))
-            asked = sum(replay.requests.values())
-            new = store.count_pending()[0] - known
-            replay.requests.clear()
-            asyncio.run(self.run(url, store))
-            idle = sum(count for (kind, _), count in replay.requests.items() if kind == "list")
+                asyncio.run(self.run(url, store, numbers))
+                if self.now > START + DAY:
+                    asked["requests"] += sum(requests.values())
+                    asked["new"] += store.count_pending()[0] - known
+                    self.note_waits(store, known, waits)
+            asyncio.run(self.run(url, store, {**numbers, "max_wait": 0}))  # what is not due yet
+            requests.clear()
+            asyncio.run(self.run(url, store, {**numbers, "max_wait": 0}))
+            idle = sum(count for (kind, _), count in requests.items() if kind == "list")
             lost = len(self.posts) - store.count_pending()[0]
-        print(f"every {interval}: {asked} requests, {new} new posts", flush=True)
-        return {"ratio": round(asked / new, 4), "idle": idle, "lost": lost, "new": new}
+        free = waits.pop(boards.FREE_BOARD)
+        jobs = [wait for board_waits in waits.values() for wait in board_waits]
+        print(f"every {interval}: {asked['requests']} requests, {asked['new']} new posts", flush=True)
+        return {
+            "ratio": round(asked["requests"] / asked["new"], 4),
+            "free": round(statistics.median(free), 1),
+            "jobs": round(statistics.median(jobs), 1),
+            "idle": idle,
+            "lost": lost,
+        }
 
-    async def run(self, url: str, store: Store) -> None:
-        """What one flow run does."""
-        async with InvenClient(url, contact="", min_interval=0.0, jitter=0.0) as client:
-            for board_id in boards.CRAWLED:
-                await crawl_board(client, store, board_id, max_pages=self.max_pages)
+    async def run(self, url: str, store: Store, numbers: dict[str, Any]) -> None:
+        """What one flow run does (`flows.crawl`)."""
+        limits = visits.numbers(numbers)
+        due = [board for board in boards.CRAWLED if visits.outlook(store, board, self.now, **limits).due]
+        if not due:
+            return
+        manners: dict[str, Any] = {"min_interval": 0.0, "jitter": 0.0, "shelf": store, "wall": lambda: self.now}
+        async with InvenClient(url, contact="", **manners) as client:
+            for board_id in due:
+                await crawl_board(client, store, board_id, max_pages=numbers["max_pages"])
+
+    def note_waits(self, store: Store, known: int, waits: dict[int, list[float]]) -> None:
+        """For the posts that this run has stored: minutes since they appeared, by board."""
+        query = select(posts_table.c.board_id, posts_table.c.posted_at).where(posts_table.c.seq > known)
+        with store.reading() as connection:
+            for row in connection.execute(query):
+                waited = self.now - clock.parse_iso(row.posted_at)
+                waits.setdefault(row.board_id, []).append(waited.total_seconds() / 60)
+
+
+def moment(chance: random.Random, weights: Sequence[float]) -> timedelta:
+    """A moment of a day at random, cut to seconds."""
+    (part,) = chance.choices(range(len(weights)), weights)
+    return timedelta(seconds=int((part + chance.random()) / len(weights) * DAY.total_seconds()))
 
 
 @contextmanager

@@ -1,26 +1,27 @@
-"""Soak: does collecting keep its memory flat, and do scheduled runs ever hang or overlap?
-
-The replay shows new posts all the time. One process crawls it round after round, as a flow run does it; beside it
-Prefect's server and worker run the crawl deployment on a short schedule, in a copy of this project.
+"""Soak: can `make up` be left alone? Flat memory, no stuck or overlapping runs, no post lost, a clean end.
 
     make bench BENCH="soak --minutes 30"
 
-Memory is the resident set (RSS) in MiB, after five minutes and at the end.
+Runs `make up`'s own program (server, worker, page, base model, crawl and learn deployments) in a scratch clone of the
+committed checkout, at a raised pace: the replay shows new posts all the time, a stand-in LLM answers at once, chunks
+are small, and every model wins, so that the page changes models. A visitor asks the page for moods and figures.
+
+Memory is the resident set (RSS) in MiB, after five minutes and at the end, of each part with its helpers; of flow runs,
+which come and go, the most that one had, early and late. The clock starts when the page answers.
 """
 
 import argparse
-import asyncio
 import json
 import os
-import shutil
+import re
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import datetime, timedelta
-from itertools import pairwise
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,83 +30,90 @@ import yaml
 from sqlalchemy import select
 
 from benchmarks.harness import ROOT, Row, report
-from benchmarks.loop import replay
+from benchmarks.loop import replay, scratch_clone
+from benchmarks.runs import count, flow_runs, overlapping, stuck
+from benchmarks.watch import Watch, kill, processes
 from demo.run import free_port
-from pipeline.boards import CRAWLED
-from pipeline.inven.client import InvenClient
-from pipeline.inven.crawl import crawl_board
-from pipeline.score import extract_keywords
 from pipeline.store import Store
 from pipeline.tables import posts as posts_table
 
-COPIED = ("pipeline", "flows", "demo", "data/dictionaries", "data/korean_stopwords.txt", "data/catalog.yaml")
 FIRST = 5.0  # minutes until the first reading
-STUCK = timedelta(minutes=5)
+SETTLE = 200.0  # seconds: posts that were there this long before the end must be stored
+VISIT_EVERY = 10.0  # seconds between a visitor's looks at the page
+STOP_WAIT = 180.0  # seconds until we help with the end
+STATES = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
 
 
 def main() -> None:
     """Run for the time given, print the table, write benchmarks/results/soak.json."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--every", type=int, default=20, help="seconds between scheduled flow runs")
-    parser.add_argument("--round", type=float, default=2.0, help="seconds between rounds of the one process")
-    parser.add_argument("--per-minute", type=float, default=120.0, help="posts that appear on the replay")
-    parser.add_argument("--crawler", nargs=3, help=argparse.SUPPRESS)  # the one process: URL, database, pause
+    parser.add_argument("--crawl-every", type=int, default=60, help="seconds between crawls")
+    parser.add_argument("--learn-every", type=int, default=75, help="seconds between looks at what is to be learned")
+    parser.add_argument("--per-minute", type=float, default=60.0, help="posts that appear on the replay")
+    parser.add_argument("--chunk", type=int, default=400, help="posts a chunk")
     given = parser.parse_args()
-    if given.crawler:
-        asyncio.run(crawl_round_after_round(*given.crawler))
-        return
-    with tempfile.TemporaryDirectory(prefix="maple-soak-") as folder:
-        rows = soak(Path(folder), given.minutes, given.every, given.round, given.per_minute)
-    about = {"minutes": given.minutes, "every": given.every, "round": given.round, "per_minute": given.per_minute}
-    report("soak", rows, **about)
-
-
-async def crawl_round_after_round(url: str, database: str, pause: str) -> None:
-    """What a flow run does, again and again in one process, until it is ended."""
-    with Store(database) as store:
-        while True:
-            async with InvenClient(url, contact="", min_interval=0.0, jitter=0.0) as client:
-                for board_id in CRAWLED:
-                    await crawl_board(client, store, board_id, max_pages=30)
-            extract_keywords(store, 2000)
-            await asyncio.sleep(float(pause))
-
-
-def soak(place: Path, minutes: float, every: int, pause: float, per_minute: float) -> list[Row]:
-    """Run everything, read memory twice, ask Prefect how the runs went."""
-    posts = place / "posts.jsonl"
-    write_posts(posts, int(600 + per_minute * (minutes + 5)))
-    database = f"sqlite:///{place}/loop.db"
-    options = ["--initial", "300", "--per-minute", str(per_minute)]
-    with replay(posts, None, options) as url, prefect(place, url, every) as (api, server, worker):
-        crawler = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.soak", "--crawler", url, database, str(pause)], cwd=ROOT
-        )
+    with tempfile.TemporaryDirectory(prefix="maple-soak-", ignore_cleanup_errors=True) as folder:
         try:
-            processes = {"crawler": crawler.pid, "server": server, "worker": worker}
-            first = min(FIRST, minutes / 2)
-            time.sleep(first * 60)
-            early = {name: resident(pid) for name, pid in processes.items()}
-            print(f"after {first:g} min: {early}", flush=True)
-            time.sleep((minutes - first) * 60)
-            late = {name: resident(pid) for name, pid in processes.items()}
-            print(f"after {minutes:g} min: {late}", flush=True)
-        finally:
-            crawler.terminate()
-            crawler.wait(30)
-        runs = flow_runs(api)
-        stored = {name: count(f"sqlite:///{path}") for name, path in stores(place).items()}
-    rows = [Row(f"rss_{name}", late[name], "MiB at the end", early[name], f"after {first:g} min") for name in processes]
-    states = [str(run["state_type"]) for run in runs]
-    rows += [Row(f"runs_{state}", states.count(state.upper()), "flow runs") for state in ("completed", "failed")]
-    rows += [
-        Row("runs_crashed", states.count("CRASHED"), "flow runs"),
+            rows = soak(Path(folder), given)
+        except BaseException:
+            log = Path(folder) / "up.log"
+            print(log.read_text(errors="replace")[-5000:] if log.exists() else "no log", file=sys.stderr)
+            raise
+    report("soak", rows, **vars(given))
+
+
+def soak(place: Path, given: argparse.Namespace) -> list[Row]:
+    """Start everything, watch it, ask Prefect how the runs went, end it with one SIGINT."""
+    write_posts(place / "posts.jsonl", int(300 + given.per_minute * (given.minutes + 30)))
+    root = scratch_clone(place)
+    raise_pace(root, given)
+    options = ["--initial", "300", "--per-minute", str(given.per_minute)]
+    with (
+        replay(place / "posts.jsonl", None, options) as inven_url,
+        answering_llm() as llm_url,
+        up(place, root, inven_url, llm_url) as (program, page, api),
+    ):
+        with Watch(place / "prefect") as watch, visitor(page) as seen:
+            seconds = given.minutes * 60
+            first = min(FIRST * 60, seconds / 2)
+            began = time.monotonic()
+            wait(program, first)
+            print(f"after {first / 60:g} min: {rounded(watch.at(first))}", flush=True)
+            wait(program, max(0.0, began + seconds - SETTLE - time.monotonic()))
+            served = httpx.get(f"{inven_url}/_replay/state?all=1", trust_env=False, timeout=60).json()["ids"]
+            wait(program, max(0.0, began + seconds - time.monotonic()))
+            runs = flow_runs(api)
+        for minute in range(0, int(given.minutes) + 1, 5):
+            print(f"minute {minute}: {rounded(watch.at(minute * 60))}", flush=True)
+        for run in runs:
+            if run["state_type"] not in ("COMPLETED", "CANCELLED"):
+                print(f"{run['flow']} {run['name']} {run['state_type']}: {(run['state'] or {}).get('message')}")
+        print(f"the page answered {seen['answers']} times, models: {sorted(seen['models'])}", flush=True)
+        stopping = time.monotonic()
+        program.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            program.wait(STOP_WAIT)
+        stopped = time.monotonic() - stopping
+        left = processes(place / "prefect")
+        print(f"stopped in {stopped:.1f} s, exit code {program.poll()}, left behind: {left}", flush=True)
+    posts = stored(f"sqlite:///{root}/data/live/maple.db")
+    expected = {(int(board), post) for board, ids in served.items() for post in ids}
+    return [
+        *memory(watch, runs, first, seconds),
+        *(Row(f"runs_{state.lower()}", count(runs, state), "flow runs") for state in STATES),
         Row("runs_stuck", len(stuck(runs)), "flow runs"),
-        Row("runs_overlapping", overlapping(runs), "flow runs"),
-        Row("posts_crawler", stored["crawler"], "posts", stored["flow"], "the flow runs"),
+        Row("runs_overlapping", overlapping(runs, watch.peaks), "flow runs"),
+        Row("models_served", len(seen["models"]), "models that the page has shown"),
+        Row("page_errors", seen["errors"], "of a visitor's requests", seen["answers"], "answered"),
+        Row("posts_lost", len(expected - set(posts)), f"posts, of {len(expected)}"),
+        Row("posts_doubled", len(posts) - len(set(posts)), "posts"),
+        Row("seconds_stop", round(stopped, 1), "s after one Ctrl-C"),
+        Row("processes_left", len(left), "processes after that"),
     ]
-    return rows
+
+
+# --- the world ----------------------------------------------------------------------------------------
 
 
 def write_posts(path: Path, wanted: int) -> None:
@@ -117,121 +125,156 @@ def write_posts(path: Path, wanted: int) -> None:
             file.write(json.dumps(post | {"title": f"{post['title']} {n}"}, ensure_ascii=False) + "\n")
 
 
+def raise_pace(root: Path, given: argparse.Namespace) -> None:
+    """Commit the soak's numbers in the clone: no pause on the replay, short schedules, small chunks.
+
+    The stand-in LLM has one answer for everything, so its labels are not judged, and no model is refused.
+    """
+    path = root / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    params["crawl"] |= {"min_interval": 0.0, "jitter": 0.0, "max_wait": 0}
+    params["cut"]["size"] = given.chunk
+    params["label"] |= {"gold_sample": 0, "min_kappa": -1.0, "max_kappa_drop": 2.0, "max_canaries": 1.0}
+    params["promote"] |= {"tolerance": 1.0, "max_risk": 1.0, "recall_floor": 0.0}
+    path.write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
+    path = root / "prefect.yaml"
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for entry, every in zip(document["deployments"], (given.crawl_every, given.learn_every), strict=True):
+        entry["schedules"][0]["interval"] = every
+    path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
+    identity = ("-c", "user.name=Soak", "-c", "user.email=soak@localhost")
+    subprocess.run(["git", *identity, "commit", "--quiet", "--all", "-m", "Soak"], cwd=root, check=True)
+
+
 @contextmanager
-def prefect(place: Path, url: str, every: int) -> Iterator[tuple[str, int, int]]:
-    """Server and worker in a copy of the project whose crawl runs every so many seconds: API, two process ids."""
-    root = place / "project"
-    for name in COPIED:
-        source, target = ROOT / name, root / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
-    shutil.copy(ROOT / "prefect.toml", root)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["crawl"] |= {"min_interval": 0.0, "jitter": 0.0}
-    params["cut"]["size"] = 10**9  # nothing to learn here
-    (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
-    crawl = next(entry for entry in deployments["deployments"] if entry["name"] == "continuous")
-    crawl["schedules"] = [{"interval": every, "slug": "tick"}]
-    (root / "prefect.yaml").write_text(yaml.safe_dump({**deployments, "deployments": [crawl]}), encoding="utf-8")
-    port = free_port()
-    api = f"http://127.0.0.1:{port}/api"
-    environment = os.environ | {
-        "PREFECT_HOME": str(place / "prefect"),
-        "PREFECT_API_URL": api,
-        "DATABASE_URL": f"sqlite:///{root}/data/live/maple.db",
-        "INVEN_URL": url,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-    }
-    with (place / "prefect.log").open("w") as log:
-        server = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        processes = []
-        try:
-            for command in (server, [sys.executable, "-m", "flows.worker"]):
-                processes.append(
-                    subprocess.Popen(command, cwd=root, env=environment, stdout=log, stderr=log, start_new_session=True)
-                )
-            yield api, processes[0].pid, processes[1].pid
-        finally:
-            for process in reversed(processes):
-                process.terminate()
-            for process in processes:
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:  # a worker waits for its flow run
-                    os.killpg(process.pid, 9)
-                    process.wait()
-
-
-def resident(pid: int) -> float:
-    """RSS of a process and of its own helpers in MiB; flow runs, which come and go, are not counted."""
-    total = 0.0
-    for process in [pid, *children(pid)]:
-        try:
-            command = Path(f"/proc/{process}/cmdline").read_bytes()
-            status = Path(f"/proc/{process}/status").read_text()
-        except OSError:
-            continue  # it has just ended
-        if process == pid or b"uvicorn" in command:
-            total += int(status.partition("VmRSS:")[2].split()[0]) / 1024
-    return round(total, 1)
-
-
-def children(pid: int) -> list[int]:
-    """Processes that this one has started."""
+def answering_llm() -> Iterator[str]:
+    """A stand-in LLM that answers in 20 ms, as a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.llm_stand_in", "--latency", "0.02"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
-        return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        process.terminate()
+        process.wait(10)
 
 
-def flow_runs(api: str) -> list[dict[str, Any]]:
-    """Every flow run that has begun."""
-    found: list[dict[str, Any]] = []
-    while True:
-        begun = {"start_time": {"is_null_": False}}
-        body = {"limit": 200, "offset": len(found), "sort": "START_TIME_ASC", "flow_runs": begun}
-        page = httpx.post(f"{api}/flow_runs/filter", json=body, timeout=30, trust_env=False).json()
-        found += page
-        if len(page) < 200:
-            return found
+@contextmanager
+def up(place: Path, root: Path, inven_url: str, llm_url: str) -> Iterator[tuple[subprocess.Popen[bytes], str, str]]:
+    """`make up`'s program, once its page shows a model: the process, the page's address, Prefect's API."""
+    page, api = f"http://127.0.0.1:{free_port()}", f"http://127.0.0.1:{free_port()}/api"
+    environment = os.environ | {
+        "APP_PORT": page.rpartition(":")[2],
+        "DATABASE_URL": f"sqlite:///{root}/data/live/maple.db",
+        "DVC_SITE_CACHE_DIR": str(place / "dvc-site"),
+        "INVEN_URL": inven_url,
+        "LLM_ENDPOINTS": llm_url,
+        "PREFECT_API_URL": api,
+        "PREFECT_HOME": str(place / "prefect"),
+    }
+    with (place / "up.log").open("wb") as log:
+        program = subprocess.Popen(
+            [sys.executable, "-m", "flows.up"],
+            cwd=root,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            while not (_get(f"{page}/readyz") and _get(f"{api}/health")):
+                wait(program, 1)
+            yield program, page, api
+        finally:
+            if program.poll() is None:
+                program.kill()
+                program.wait()
+            kill(processes(place / "prefect"))
 
 
-def times(run: dict[str, Any]) -> tuple[datetime, datetime]:
-    """When a run began, and when it ended; now, if it has not."""
-    start = datetime.fromisoformat(run["start_time"].replace("Z", "+00:00"))
-    end = run["end_time"]
-    return start, datetime.fromisoformat(end.replace("Z", "+00:00")) if end else datetime.now(start.tzinfo)
+def wait(program: subprocess.Popen[bytes], seconds: float) -> None:
+    """Wait, and raise RuntimeError when the program ends meanwhile."""
+    with suppress(subprocess.TimeoutExpired):
+        raise RuntimeError(f"make up has ended: exit code {program.wait(seconds)}")
 
 
-def stuck(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Runs that took, or have been taking, longer than STUCK."""
-    return [run for run in runs if times(run)[1] - times(run)[0] > STUCK]
+def _get(url: str) -> Any:
+    """The JSON at an address that answers with 200, else None."""
+    try:
+        answer = httpx.get(url, timeout=30, trust_env=False)
+        return answer.json() if answer.status_code == 200 else None
+    except httpx.HTTPError:
+        return None
 
 
-def overlapping(runs: Sequence[dict[str, Any]]) -> int:
-    """Runs that began before another had ended, but for those that were called off or saw it and left at once."""
-    worked = [
-        times(run)
-        for run in runs
-        if run["state_type"] != "CANCELLED" and "is at work" not in str(run.get("state", {}).get("message"))
+@contextmanager
+def visitor(page: str) -> Iterator[dict[str, Any]]:
+    """Someone who asks for a text's mood and for the dashboard, again and again: answers, errors, models seen."""
+    seen: dict[str, Any] = {"answers": 0, "errors": 0, "models": set()}
+    stop = threading.Event()
+
+    def visit() -> None:
+        number = 0
+        while not stop.wait(VISIT_EVERY):
+            number += 1
+            for call, data in (("analyse", [f"이번 패치 {number}번째 보스 진짜 재밌다"]), ("dashboard", ["전체"] * 3)):
+                try:
+                    answer = ask(page, call, data)
+                    seen["answers"] += 1
+                    seen["models"] |= {answer["model_version"]} - {None}
+                except (httpx.HTTPError, ValueError) as error:
+                    seen["errors"] += 1
+                    print(f"{call}: {error!r}", flush=True)
+
+    thread = threading.Thread(target=visit, daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def ask(page: str, call: str, data: list[Any]) -> dict[str, Any]:
+    """What the page's API answers. Raises httpx.HTTPError, ValueError."""
+    with httpx.Client(base_url=f"{page}/gradio_api/call", timeout=60, trust_env=False) as client:
+        event = client.post(f"/{call}", json={"data": data}).raise_for_status().json()["event_id"]
+        said = client.get(f"/{call}/{event}").raise_for_status().text
+    found = re.search(r"event: complete\ndata: (.*)", said)
+    if found is None:
+        raise ValueError(said[:300])
+    answer: dict[str, Any] = json.loads(found[1])[0]
+    return answer
+
+
+# --- what came of it ----------------------------------------------------------------------------------
+
+
+def memory(watch: Watch, runs: Sequence[dict[str, Any]], first: float, seconds: float) -> list[Row]:
+    """RSS of the parts at both readings; the largest flow run of the first and of the second half."""
+    early, late, when = rounded(watch.at(first)), rounded(watch.at(seconds)), f"after {first / 60:g} min"
+    rows = [
+        Row(f"rss_{part}", late.get(part, 0.0), "MiB at the end", early.get(part, 0.0), when)
+        for part in ("server", "worker", "page", "up")
     ]
-    worked.sort()
-    return sum(later[0] < earlier[1] for earlier, later in pairwise(worked))
+    for flow in ("crawl", "learn"):
+        peaks = [watch.peaks[run["id"]] for run in runs if run["flow"] == flow and run["id"] in watch.peaks]
+        half = len(peaks) // 2
+        before, after = max(peaks[:half], default=0.0), max(peaks[half:], default=0.0)
+        what = "MiB, the largest run of the second half"
+        rows.append(Row(f"rss_{flow}_run", round(after, 1), what, round(before, 1), "of the first half"))
+    return rows
 
 
-def stores(place: Path) -> dict[str, Path]:
-    """The two databases."""
-    return {"crawler": place / "loop.db", "flow": place / "project/data/live/maple.db"}
+def rounded(parts: dict[str, float]) -> dict[str, float]:
+    """MiB with one digit."""
+    return {part: round(rss, 1) for part, rss in parts.items()}
 
 
-def count(database: str) -> int:
-    """Posts in a database."""
+def stored(database: str) -> list[tuple[int, int]]:
+    """Board and id of every stored post."""
     with Store(database) as store, store.reading() as connection:
-        return len(connection.scalars(select(posts_table.c.seq)).all())
+        return [(row.board_id, row.post_id) for row in connection.execute(select(posts_table))]
 
 
 if __name__ == "__main__":

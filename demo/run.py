@@ -31,6 +31,7 @@ SMALLER = {
     "params.yaml": {
         "size: 1000             # posts a chunk": "size: 120              # posts a chunk",
         "size: 100              # corrections": "size: 10               # corrections",
+        "max_wait: 60  ": "max_wait: 0   ",
         "min_interval: 1.5 ": "min_interval: 0.05",
         "jitter: 0.5 ": "jitter: 0.05",
     },

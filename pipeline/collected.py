@@ -5,11 +5,20 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from pipeline import clock
 from pipeline.database import Database, batches
-from pipeline.tables import categories, comment_reads, comments, crawl_failures, crawl_marks, posts
+from pipeline.tables import (
+    categories,
+    comment_reads,
+    comments,
+    crawl_failures,
+    crawl_marks,
+    crawl_visits,
+    posts,
+    robots,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,17 @@ class Comment:
     text: str
     recommends: int
     posted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A board's last visit. `began` is None when it was cut off or something could not be read; aware, KST.
+
+    `blocked_until`: the board refused us and is left alone until then.
+    """
+
+    began: datetime | None = None
+    blocked_until: datetime | None = None
 
 
 class Collected(Database):
@@ -153,6 +173,43 @@ class Collected(Database):
                     new.append(name)
         return new
 
+    # --- visits -----------------------------------------------------------------------------------
+
+    def last_visit(self, board_id: int) -> Visit:
+        """A board's last visit; an empty one when there was none."""
+        with self.reading() as connection:
+            row = connection.execute(select(crawl_visits).where(crawl_visits.c.board_id == board_id)).first()
+        return Visit() if row is None else Visit(_moment(row.visited_at), _moment(row.blocked_until))
+
+    def set_visit(self, board_id: int, visit: Visit) -> None:
+        """Remember a board's visit in place of the last one."""
+        times = {"visited_at": visit.began, "blocked_until": visit.blocked_until}
+        values = {name: clock.iso(time) if time else None for name, time in times.items()}
+        statement = self._insert(crawl_visits).values(board_id=board_id, **values)
+        with self.writing() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["board_id"], set_=values))
+
+    def count_posted(self, board_id: int, since: datetime, until: datetime) -> int:
+        """How many stored posts of a board, without comments, were posted in [since, until). Reads an index alone."""
+        span = (posts.c.posted_at >= clock.iso(since), posts.c.posted_at < clock.iso(until))
+        query = select(func.count()).where(posts.c.board_id == board_id, *span, posts.c.post_id > 0)
+        with self.reading() as connection:
+            return connection.scalar(query) or 0
+
+    def kept_robots(self, url: str) -> tuple[str, datetime] | None:
+        """The robots.txt at this address as it was last read, and when; None without a usable one."""
+        with self.reading() as connection:
+            row = connection.execute(select(robots).where(robots.c.url == url)).first()
+        moment = _moment(row.fetched_at) if row else None
+        return (row.text, moment) if row and moment else None
+
+    def keep_robots(self, url: str, text: str, fetched_at: datetime) -> None:
+        """Keep a robots.txt for the next runs."""
+        values = {"text": text, "fetched_at": clock.iso(fetched_at)}
+        statement = self._insert(robots).values(url=url, **values)
+        with self.writing() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["url"], set_=values))
+
     # --- comments ---------------------------------------------------------------------------------
 
     def comments_listed(self, board_id: int, post_ids: Sequence[int]) -> dict[int, int]:
@@ -200,3 +257,11 @@ class Collected(Database):
             statement = self._insert(comment_reads).values(board_id=board_id, post_id=post_id, **read)
             connection.execute(statement.on_conflict_do_update(index_elements=["board_id", "post_id"], set_=read))
         return added
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A stored time; None for none, and for what is no time."""
+    try:
+        return clock.parse_iso(text) if text else None
+    except ValueError:
+        return None

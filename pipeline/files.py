@@ -10,9 +10,10 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 # A post body can be long; the csv module's own limit is 131,072 characters a field.
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
@@ -22,13 +23,17 @@ class DataFileError(ValueError):
     """A data file is missing, unreadable or lacks a column. The message names the file and the way out."""
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` under its final name in one step: a reader sees the old file or the new, never half."""
+@contextmanager
+def writing(path: Path) -> Iterator[IO[bytes]]:
+    """A file to write to that takes its final name in one step, at the end of the block, with all that was written.
+
+    A reader sees the old file or the new, never half. When the block raises, the old file stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o644)
@@ -36,6 +41,12 @@ def write_bytes(path: Path, data: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` under its final name in one step (`writing`)."""
+    with writing(path) as file:
+        file.write(data)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -48,27 +59,36 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
 
 
-def csv_bytes(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
-    """The CSV file of these rows as bytes. None becomes an empty field; a missing key is a KeyError."""
-    lines = _Lines()
+def csv_lines(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Iterator[bytes]:
+    """The CSV file of these rows, row by row. None becomes an empty field; a missing key is a KeyError."""
+    written = _Written()
     # Told of CRLF, the writer quotes a lone CR as well; with LF it does so only from Python 3.13 on (measured).
-    writer = csv.writer(lines, lineterminator="\r\n")
+    writer = csv.writer(written, lineterminator="\r\n")
     writer.writerow(columns)
+    yield written.row.encode("utf-8-sig")
     for row in rows:
         writer.writerow(["" if row[name] is None else row[name] for name in columns])
-    return "".join(lines).encode("utf-8-sig")
+        yield written.row.encode("utf-8")
 
 
-class _Lines(list[str]):
-    """Takes the csv module's rows and ends them with LF."""
+class _Written:
+    """Takes a row from the csv module and ends it with LF."""
+
+    row = ""
 
     def write(self, row: str) -> None:
-        self.append(row.removesuffix("\r\n") + "\n")
+        self.row = row.removesuffix("\r\n") + "\n"
+
+
+def csv_bytes(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
+    """`csv_lines` as one piece."""
+    return b"".join(csv_lines(rows, columns))
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Write rows as CSV in one step (`csv_bytes`)."""
-    write_bytes(path, csv_bytes(rows, columns))
+    """Write rows as CSV in one step (`writing`), one after the other: a file may be larger than memory."""
+    with writing(path) as file:
+        file.writelines(csv_lines(rows, columns))
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:

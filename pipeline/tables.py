@@ -52,6 +52,7 @@ Index(
 )
 Index("posts_by_chunk", posts.c.chunk, posts.c.seq)
 Index("posts_by_time", posts.c.posted_at)
+Index("posts_by_board_time", posts.c.board_id, posts.c.posted_at, posts.c.post_id)
 Index(
     "posts_without_keywords",
     posts.c.seq,
@@ -131,6 +132,22 @@ crawl_marks = Table(
     Column("updated_at", String(25), nullable=False),
     Column("floor", Integer),  # ... and everything down to this one; NULL = not known
     Column("depth", Integer),  # the list page on which `floor` was last seen
+)
+
+crawl_visits = Table(
+    "crawl_visits",
+    metadata,
+    Column("board_id", Integer, primary_key=True, autoincrement=False),
+    Column("visited_at", String(25)),  # when the last visit began; NULL = it has not ended well
+    Column("blocked_until", String(25)),  # left alone until then, because it refused us
+)
+
+robots = Table(  # robots.txt as the site sent it
+    "robots",
+    metadata,
+    Column("url", String(500), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("fetched_at", String(25), nullable=False),
 )
 
 categories = Table(  # labels of posts that the domain's table (`pipeline.boards`) does not know

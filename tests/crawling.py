@@ -30,7 +30,7 @@ def crawl_on(url: str, database: str, board_ids: Sequence[int], quarantine: str)
 
 async def _once(url: str, store: Store, board_id: int, quarantine: Path) -> None:
     try:
-        async with InvenClient(url, contact="test@example.org", **MANNERS) as client:
+        async with InvenClient(url, contact="test@example.org", shelf=store, **MANNERS) as client:
             await crawl_board(client, store, board_id, max_pages=50, quarantine_folder=quarantine)
     except (SiteUnavailable, BoardBlocked):
         pass  # the next walk goes on from there

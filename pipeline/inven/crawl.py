@@ -7,11 +7,13 @@ A board's mark is the id up to which every post is settled: stored, gone, or giv
 which that is true; a backfill lowers it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
-from pipeline.inven import quarantine
-from pipeline.inven.client import InvenClient, View
+from pipeline.inven import quarantine, visits
+from pipeline.inven.client import COOL_DOWN, BoardBlocked, InvenClient, View
 from pipeline.inven.report import BoardReport
 from pipeline.inven.walk import Walk
 from pipeline.store import Store
@@ -34,15 +36,22 @@ async def crawl_board(
 
     `comments`: read the comments of listed posts too, where their number has changed since; `comments_as_posts`:
     keep them as posts as well, to be labelled and counted. Markup drift that the mobile site can't make up for stops
-    the walk; all drift is quarantined and reported. Raises InvenError; what was read is stored by then.
+    the walk; all drift is quarantined and reported. The visit is remembered (`pipeline.inven.visits`). Raises
+    InvenError; what was read is stored by then.
     """
     walk = Walk(client, store, board_id, quarantine_folder)
-    pages = await walk.list_board(max_pages, overlap_pages)
-    if not walk.stopped:
-        await walk.collect(pages, move_mark=True)
-    if comments and not walk.stopped:
-        await walk.read_comments(as_posts=comments_as_posts)
-    return walk.report()
+    began = client.wall()
+    visits.begin(store, board_id)
+    with _remembering_refusals(client, store, board_id):
+        pages = await walk.list_board(max_pages, overlap_pages)
+        if not walk.stopped:
+            await walk.collect(pages, move_mark=True)
+        if comments and not walk.stopped:
+            await walk.read_comments(as_posts=comments_as_posts)
+    report = walk.report()
+    if not (report.stopped or report.failed):
+        visits.end(store, board_id, began)
+    return report
 
 
 async def crawl_page(
@@ -79,5 +88,15 @@ async def backfill_board(
     otherwise the place is not kept. Raises InvenError.
     """
     walk = Walk(client, store, board_id, quarantine_folder)
-    await walk.backfill(pages, on_page)
+    with _remembering_refusals(client, store, board_id):
+        await walk.backfill(pages, on_page)
     return walk.report()
+
+
+@contextmanager
+def _remembering_refusals(client: InvenClient, store: Store, board_id: int) -> Iterator[None]:
+    try:
+        yield
+    except BoardBlocked:
+        visits.block(store, board_id, client.wall() + timedelta(seconds=COOL_DOWN))
+        raise

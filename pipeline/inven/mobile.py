@@ -1,7 +1,9 @@
 """Inven's mobile pages as records: the second source when the PC pages have changed. Never raises, fails closed.
 
-The list's markup was checked on a real saved page (40 rows, 3 notices outside the list). Of the article page only
-the frame, the date and the body container are sure, so its title may be "": the list's row has it.
+Only markup that others have seen on real pages is read. The list: every selector, on a saved page (40 rows, 3 notices
+outside the list). The article: frame, date, hits and body container, and the sentence of a page that is gone. Where an
+article has its title and its category is not known, so both are left empty here: the list's row has them. Not seen on
+a real page either: the names 조회 and 추천 in the article's hits (without them the first number counts as views).
 """
 
 from dataclasses import replace
@@ -108,8 +110,8 @@ def _article(page: Element, board_id: int, post_id: int, url: str) -> Article | 
     return Article(
         board_id=board_id,
         post_id=post_id,
-        category=category_of(text_of(first(_CATEGORY(frame[0])))),
-        title=text_of(first(_SUBJECT(frame[0]))),
+        category=None,
+        title="",
         body=body_of(body[0]),
         posted_at=posted_at,
         views=number_after("조회", hit) or number_in(hit),

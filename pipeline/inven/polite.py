@@ -15,18 +15,17 @@ from typing import Self
 from urllib.parse import urljoin, urlsplit
 
 import httpx
-from protego import Protego
 
 from pipeline import clock
+from pipeline.inven import robots
+from pipeline.inven.robots import Rules, Shelf
 
 log = logging.getLogger(__name__)
 
 PRODUCT = "maple-pulse"
 VERSION = "0.1"
 LARGEST_RESPONSE = 8 * 1024 * 1024  # bytes, decoded; Inven's real list pages stay under 512 KB
-ROBOTS_AGE = 24 * 3600.0  # seconds until robots.txt is read again (RFC 9309, 2.4)
 LONGEST_WAIT = 300.0  # seconds; a longer Retry-After ends the attempts instead of being cut short
-LONGEST_PAUSE = 3600.0  # seconds; a site that wants more between two requests wants no crawler
 _REDIRECTS = 5
 _DEADLINE = 4  # times `timeout`: for one whole response, however steadily it drips
 
@@ -74,8 +73,9 @@ class PoliteClient:
     `base_url` is where the site's paths begin (robots.txt too). `min_interval` and `jitter` are seconds between the
     starts of two requests (jitter: at most this much more, at random); a longer Crawl-delay of robots.txt counts.
     `timeout` is seconds for connecting and for each read. `max_attempts` bounds the tries for one page; between
-    them it waits `backoff` seconds, doubled each time. `contact` (ASCII) tells the site whom to write to. `sleep`,
-    `monotonic` and `wall` are clocks for tests. Raises ValueError for arguments that can't be sent.
+    them it waits `backoff` seconds, doubled each time. `contact` (ASCII) tells the site whom to write to. On `shelf`
+    robots.txt is kept from run to run, for a day. `sleep`, `monotonic` and `wall` are clocks for tests. Raises
+    ValueError for arguments that can't be sent.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class PoliteClient:
         timeout: float = 20.0,
         max_attempts: int = 4,
         backoff: float = 2.0,
+        shelf: Shelf | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = clock.now,
@@ -110,8 +111,9 @@ class PoliteClient:
         self.wall = wall
         self._lock = asyncio.Lock()
         self._last_start = float("-inf")
-        self._robots = Protego.parse("")
-        self._robots_read = float("-inf")
+        self._shelf = shelf
+        self._rules = Rules("", self.user_agent)
+        self._rules_read = float("-inf")
         self._http: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -163,39 +165,31 @@ class PoliteClient:
 
     async def _read_robots(self) -> None:
         """Read robots.txt if that is due. Raises SiteUnavailable when its rules can't be known."""
-        if self.monotonic() - self._robots_read < ROBOTS_AGE:
+        if self.monotonic() - self._rules_read < robots.AGE:
             return
         url = f"{self.base_url}/robots.txt"
-        answer = await self._fetch(_Ask(url, ends=b""))
-        text = answer.content.decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")
-        problem = answer.problem or ("" if answer.status == 200 else f"HTTP {answer.status}")
-        if answer.status in {404, 410}:
-            text = problem = ""  # no rules: everything is allowed
-        elif not problem and text.startswith("<"):
-            problem = "a web page instead of rules"
-        if problem:
-            raise SiteUnavailable(
-                f"{url} gave no rules ({problem}), so what it allows is unknown and nothing is requested."
-                " Check the address (INVEN_URL) and the network, and try again later."
-            )
-        self._robots = Protego.parse(text)
-        self._robots_read = self.monotonic()
-
-    def _allowed(self, url: str) -> bool:
-        return self._robots.can_fetch(url, self.user_agent) and self._pause() <= LONGEST_PAUSE
+        if (found := robots.kept(self._shelf, url, self.wall())) is not None:
+            text, age = found
+        else:
+            answer = await self._fetch(_Ask(url, ends=b""))
+            text, problem = robots.read(answer.status, answer.content, answer.problem)
+            if problem:
+                raise SiteUnavailable(
+                    f"{url} gave no rules ({problem}), so what it allows is unknown and nothing is requested."
+                    " Check the address (INVEN_URL) and the network, and try again later."
+                )
+            age = 0.0
+            if self._shelf and answer.status == 200:  # that there is none is asked anew by each run
+                self._shelf.keep_robots(url, text, self.wall())
+        self._rules = Rules(text, self.user_agent)
+        self._rules_read = self.monotonic() - age
 
     def _check_robots(self, url: str) -> None:
-        if not self._allowed(url):
+        if not self._rules.allow(url):
             raise RobotsDisallowed(
                 f"robots.txt of {self.base_url} disallows {urlsplit(url).path} for {PRODUCT}."
                 " Take this board out of crawl.boards in params.yaml, or ask the site."
             )
-
-    def _pause(self) -> float:
-        """Seconds between the starts of two requests, without jitter."""
-        delay = float(self._robots.crawl_delay(self.user_agent) or 0.0)
-        rate = self._robots.request_rate(self.user_agent)
-        return max(self._interval, delay, rate.seconds / rate.requests if rate and rate.requests else 0.0)
 
     # --- requests ---------------------------------------------------------------------------------
 
@@ -226,7 +220,7 @@ class PoliteClient:
             if not location:
                 return answer
             target = _redirect(url, location)
-            if target is None or (ask.ends and not self._allowed(target)):
+            if target is None or (ask.ends and not self._rules.allow(target)):
                 return Answer(answer.status, url, problem=f"redirected away, to {location[:200]}")
             url = target
         return Answer(310, url, problem="too many redirects")
@@ -271,7 +265,7 @@ class PoliteClient:
     async def _pace(self) -> None:
         """Wait until the next request may start."""
         jitter = random.uniform(0, self._jitter)  # noqa: S311
-        wait = self._last_start + self._pause() + jitter - self.monotonic()
+        wait = self._last_start + max(self._interval, self._rules.pause) + jitter - self.monotonic()
         if wait > 0:
             await self._sleep(wait)
         self._last_start = self.monotonic()

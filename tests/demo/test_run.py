@@ -28,6 +28,7 @@ def test_the_clone_has_small_thresholds_and_the_checkout_is_untouched(checkout: 
     params = yaml.safe_load((demo.DEMO / "params.yaml").read_text(encoding="utf-8"))
     assert (params["cut"]["size"], params["archive"]["size"]) == (120, 10)
     assert params["crawl"]["min_interval"] < 0.1
+    assert params["crawl"]["max_wait"] == 0  # each run visits every board
     assert yaml.safe_load((checkout / "params.yaml").read_text(encoding="utf-8"))["cut"]["size"] == 1000
     Repository(demo.DEMO).require_ready()
     assert run(demo.DEMO, "git", "remote") == ""

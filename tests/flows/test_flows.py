@@ -10,6 +10,8 @@ import pytest
 
 from demo.replay_posts import read_posts, schedule
 from pipeline import clock
+from pipeline.boards import CRAWLED
+from pipeline.inven import visits
 from pipeline.store import Feedback, Store
 from tests.flows.conftest import Place
 from tests.project import ROOT, run
@@ -51,7 +53,7 @@ def test_crawl_stores_the_site_and_a_second_run_asks_for_nothing_known(place: Pl
     asked = len(site.paths)
     second = place.python("-m", "flows.crawl", INVEN_URL=site.url)
     assert "0 new posts" in second.stderr + second.stdout, second.stderr[-3000:]
-    assert len(site.paths) - asked <= 7  # robots.txt and one list page a board
+    assert len(site.paths) - asked == 6  # one list page a board; robots.txt is kept
     with Store(place.env["DATABASE_URL"]) as store:
         assert store.count_pending() == (45, 0)
         assert store.posts_without_keywords(100) == []
@@ -60,6 +62,26 @@ def test_crawl_stores_the_site_and_a_second_run_asks_for_nothing_known(place: Pl
         rows = json.loads(str(table["data"]))
         assert rows[-1]["board"] == "자유 게시판"
         assert sum(row["new"] + row["known"] for row in rows) == 45
+
+
+def test_the_deployments_run_leaves_out_boards_that_are_not_due_and_says_so(place: Place, site: ReplayServer) -> None:
+    with Store(place.env["DATABASE_URL"]) as store:
+        now = clock.now()
+        for board_id in CRAWLED:
+            visits.end(store, board_id, now)
+        visits.end(store, 2296, now - timedelta(minutes=61))
+        visits.block(store, 2297, now + timedelta(minutes=9))
+    asked = len(site.paths)
+    done = place.python("-m", "flows.crawl", "--due", INVEN_URL=site.url)
+    assert "1 of 6 boards were due" in done.stderr + done.stdout, done.stderr[-3000:]
+    assert site.paths[asked:] == ["/board/maple/2296?p=1"]
+    newest = place.api("/artifacts/filter", artifacts={"key": {"any_": ["crawl-report"]}}, sort="CREATED_DESC")[0]
+    table = json.loads(str(newest["data"]))
+    assert [(row["board"], row["pages"]) for row in table if row["visit"].startswith("last visited")] == [("궁수", 1)]
+    assert [row["board"] for row in table if "left alone until" in row["visit"]] == ["도적"]
+    assert sum(row["visit"].startswith("not due") for row in table) == 5
+    done = place.python("-m", "flows.crawl", "--due", INVEN_URL="http://127.0.0.1:9")  # no site at all is needed
+    assert "0 of 6 boards were due" in done.stderr + done.stdout, done.stderr[-3000:]
 
 
 def test_only_one_crawl_at_a_time(place: Place, site: ReplayServer) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from demo.replay_posts import Draft, schedule
 from pipeline import clock
+from pipeline.inven import visits
 from pipeline.store import Store
 from tests.flows.conftest import Place
 from tests.replay_server import Clock, ReplayServer, drafts, page
@@ -52,6 +53,14 @@ def test_a_backfill_shows_its_progress_and_a_new_category_stands_in_the_table(
     assert (table["전사"]["new"], table["전사 (backfill)"]["new"]) == (40, 80)
     assert table["전사"]["new categories"] == "새 직업"
     assert "seconds" in table["자유 게시판"]
+
+    with Store(database) as store:
+        visits.block(store, 2294, clock.now() + timedelta(minutes=9))
+    asked = len(site.paths)
+    done = place.python("-c", SHORT, "--backfill", "4", "--due", INVEN_URL=site.url, DATABASE_URL=database)
+    assert done.returncode != 0
+    assert "left alone until" in done.stderr
+    assert not [path for path in site.paths[asked:] if "/2294" in path]
 
 
 def test_a_changed_site_is_a_failed_task_with_the_url_while_posts_come_from_the_mobile_site(

@@ -47,6 +47,15 @@ def test_a_failing_write_leaves_the_old_file_and_no_temporary(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_rows_that_end_in_an_error_leave_the_old_file_and_no_temporary(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    write_csv(path, [{"a": "old"}], ["a"])
+    with pytest.raises(KeyError):
+        write_csv(path, [{"a": "new"}, {"b": "no such column"}], ["a"])
+    assert read_csv(path, ["a"]) == [{"a": "old"}]
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_the_final_name_is_taken_only_when_all_bytes_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, seen = tmp_path / "file.txt", []
     real = os.fsync

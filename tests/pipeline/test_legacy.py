@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 from datetime import date
 from pathlib import Path
 
@@ -138,6 +139,24 @@ def test_what_is_exported_can_be_imported_as_it_was(store: Store, tmp_path: Path
         first = path.read_bytes()
         export_posts(other, path)
         assert path.read_bytes() == first
+
+
+def test_an_export_takes_the_memory_of_a_few_posts_not_of_all(store: Store, tmp_path: Path) -> None:
+    now, body = clock.now(), "가" * 4000  # 12 kB in the file
+    for start in range(0, 6000, 1000):
+        numbers = range(start, start + 1000)
+        store.add_posts(
+            [Post(2294, n + 1, None, "전사", None, f"제목 {n}", body, LINK.format(2294, n), now, now) for n in numbers]
+        )
+    path = tmp_path / "all_posts.csv"
+    tracemalloc.start()
+    try:
+        assert export_posts(store, path) == 6000
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert path.stat().st_size > 72_000_000
+    assert most < 20_000_000
 
 
 def test_the_command_says_what_it_did(tmp_path: Path) -> None:

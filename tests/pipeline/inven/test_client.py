@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
-from pipeline.inven import polite
+from pipeline.inven import polite, robots
 from pipeline.inven.client import BoardBlocked, InvenClient, RobotsDisallowed, SiteUnavailable
 from pipeline.inven.records import Article, Failure, ListPage
 from tests.replay_server import START, ReplayServer, cut_off, drafts, never, page, timetable
@@ -169,7 +169,7 @@ def test_robots_are_read_again_after_a_day(server: ReplayServer) -> None:
 
     async def use(client: InvenClient) -> None:
         await client.get_list(2294, 1)
-        clock.now += polite.ROBOTS_AGE + 1
+        clock.now += robots.AGE + 1
         server.replay.robots = "User-agent: *\nDisallow: /\n"
         with pytest.raises(RobotsDisallowed):
             await client.get_list(2294, 1)

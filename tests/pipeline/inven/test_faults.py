@@ -44,7 +44,8 @@ def test_nothing_is_lost_or_doubled_on_a_faulty_site_through_thirty_kills(
             target=crawl_on, args=(site.server.url, database, BOARDS, str(tmp_path / "quarantine")), daemon=True
         )
         crawler.start()
-        time.sleep(pause.uniform(0.05, 0.9))
+        site.await_requests(pause.randrange(1, 45))  # counted in work, not in seconds: machines differ
+        time.sleep(pause.uniform(0.0, 0.03))
         assert crawler.pid is not None
         assert crawler.is_alive()
         os.kill(crawler.pid, signal.SIGKILL)
@@ -101,6 +102,13 @@ class FaultySite:
     def readable(self) -> set[Key]:
         """What an honest copy of the site holds now."""
         return set(self.posts) - self.unreadable - self.removed
+
+    def await_requests(self, count: int) -> None:
+        """Wait until it has been asked this often from now on."""
+        goal, deadline = len(self.server.paths) + count, time.monotonic() + 60
+        while len(self.server.paths) < goal:
+            assert time.monotonic() < deadline, "nobody crawls"
+            time.sleep(0.001)
 
     def recover(self) -> None:
         """No more faults but wrong bytes; every post is there."""

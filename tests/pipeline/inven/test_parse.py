@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from demo.replay_pages import NICKNAME, article_page, gone_page, list_page
 from pipeline import boards
 from pipeline.clock import KST
-from pipeline.inven.dates import article_date, list_hints
 from pipeline.inven.mobile import parse_mobile_article, parse_mobile_list
 from pipeline.inven.parse import parse_article, parse_list
 from pipeline.inven.records import GONE_SAID, GONE_UNEXPLAINED, Article, Failure, ListPage
@@ -158,59 +157,6 @@ def test_the_replays_list_is_read_completely() -> None:
         assert found.posted_at_hint is not None
         assert abs(found.posted_at_hint - post.posted_at) < timedelta(days=1)
     assert NICKNAME not in repr(page)
-
-
-# --- dates --------------------------------------------------------------------------------------------
-
-
-def test_clock_rows_span_two_days() -> None:
-    # The order of rows in a page saved on 29 January, shortly after 10:52.
-    texts = ["09:09", "03:43", "03:37", "20:41", "17:36", "05:25", "03:55", "00:31", "01-27"]
-    hints = list_hints(texts, datetime(2026, 1, 29, 10, 52, tzinfo=KST))
-    assert [hint.day for hint in hints if hint] == [29, 29, 29, 28, 28, 28, 28, 28, 27]
-
-
-def test_a_first_row_later_than_now_is_yesterdays() -> None:
-    midnight = datetime(2026, 3, 1, 0, 3, tzinfo=KST)
-    hints = list_hints(["23:58", "23:50"], midnight)
-    assert hints[0] == datetime(2026, 2, 28, 23, 58, tzinfo=KST)
-
-
-def test_a_site_clock_a_little_ahead_is_still_today() -> None:
-    now = datetime(2026, 3, 1, 12, 0, tzinfo=KST)
-    assert list_hints(["12:04"], now) == [datetime(2026, 3, 1, 12, 4, tzinfo=KST)]
-
-
-def test_days_take_the_latest_year_that_is_not_to_come() -> None:
-    now = datetime(2026, 1, 2, 10, 0, tzinfo=KST)
-    hints = list_hints(["01-02", "12-31", "02-29", "2023-05-06", "13-01", "soon", ""], now)
-    assert [hint.date().isoformat() if hint else None for hint in hints] == [
-        "2026-01-02",
-        "2025-12-31",
-        "2024-02-29",
-        "2023-05-06",
-        None,
-        None,
-        None,
-    ]
-
-
-def test_hints_of_a_third_day_by_the_clock_are_none() -> None:
-    hints = list_hints(["10:00", "11:00", "12:00"], datetime(2026, 1, 9, 10, 30, tzinfo=KST))
-    assert hints[2] is None
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("2026-01-28 13:28:48", datetime(2026, 1, 28, 13, 28, 48, tzinfo=KST)),
-        ("등록일 2026-01-28 13:28 수정", datetime(2026, 1, 28, 13, 28, tzinfo=KST)),
-        ("2026-02-30 13:28", None),
-        ("13:28", None),
-    ],
-)
-def test_article_dates(text: str, expected: datetime | None) -> None:
-    assert article_date(text) == expected
 
 
 # --- article ------------------------------------------------------------------------------------------

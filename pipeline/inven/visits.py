@@ -1,0 +1,66 @@
+"""When a board is worth a visit: when enough new posts are to be expected on it, or nobody has looked for long.
+
+How many to expect follows from the stored posts themselves: how many were posted in the time before the last visit
+and, because mornings are not like nights, in the time after the same moment yesterday; the larger rate counts. Nothing
+else is remembered, so a change in `params.yaml` takes effect with the next run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from pipeline.collected import Visit
+from pipeline.store import Store
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Whether a board is to be visited now, and why, for people to read. `blocked`: it is left alone for a while."""
+
+    due: bool
+    why: str
+    blocked: bool = False
+
+
+def outlook(store: Store, board_id: int, now: datetime, *, expected_new: float, max_wait: float) -> Outlook:
+    """Look at a board without asking the site.
+
+    It is due when about `expected_new` new posts are to be expected, `max_wait` minutes after the last visit at the
+    latest, and whenever the last visit did not end well. A board that has begun to refuse us is left alone first.
+    """
+    visit = store.last_visit(board_id)
+    if visit.blocked_until is not None and now < visit.blocked_until:
+        return Outlook(False, f"left alone until {visit.blocked_until:%H:%M}: it refused us", blocked=True)
+    if visit.began is None:
+        return Outlook(True, "not visited yet, or the last visit did not end well")
+    longest = timedelta(minutes=max_wait)
+    waited = now - visit.began
+    if waited >= longest or waited < timedelta():  # from the future: a clock was wrong
+        return Outlook(True, f"last visited at {visit.began:%H:%M}")
+    before = store.count_posted(board_id, visit.began - longest, visit.began)
+    yesterday = store.count_posted(board_id, visit.began - DAY, visit.began - DAY + longest)
+    expected = max(before, yesterday) * (waited / longest)
+    return Outlook(expected >= expected_new, f"about {expected:.0f} new posts expected since {visit.began:%H:%M}")
+
+
+def begin(store: Store, board_id: int) -> None:
+    """A visit begins: until it has ended well, the board stays due."""
+    store.set_visit(board_id, replace(store.last_visit(board_id), began=None))
+
+
+def end(store: Store, board_id: int, began: datetime) -> None:
+    """A visit has ended well."""
+    store.set_visit(board_id, Visit(began))
+
+
+def block(store: Store, board_id: int, until: datetime) -> None:
+    """A board refuses us: leave it alone until then, in this run and in later ones."""
+    store.set_visit(board_id, Visit(None, until))
+
+
+def numbers(params: Mapping[str, Any]) -> dict[str, float]:
+    """What `outlook` takes from the section `crawl` of `params.yaml`."""
+    return {"expected_new": float(params["expected_new"]), "max_wait": float(params["max_wait"])}
