@@ -5,11 +5,14 @@
 Slots: a stand-in server with 8 slots that takes 200 ms for each answer, asked by our labeller and, as the old way,
 by one question after the other. Pace: the embedded LLM over the gold posts by our labeller, beside the same server
 given the same prompts as one batch of its own API (llama.cpp's `/completion` with a list), in turns; medians.
-Quality: the embedded LLM against the gold labels; the baseline is what it says before calibration.
+Quality: the embedded LLM against the gold labels; the baseline is what it says before calibration. The same answers
+calibrated in two other ways stand beside: by the prompt's own texts alone, and by content-free posts (Zhao et al. 2021,
+arXiv 2102.09690).
 """
 
 import argparse
 import asyncio
+import math
 import os
 import statistics
 import subprocess
@@ -27,15 +30,19 @@ import openai
 from benchmarks.harness import ROOT, Row, report
 from demo.llm import running_llm
 from pipeline import settings as configuration
+from pipeline.label.agreement import Agreement
+from pipeline.label.calibration import Calibration, fit
 from pipeline.label.check import check
+from pipeline.label.decoding import decoding
 from pipeline.label.labeler import open_labeler
 from pipeline.label.options import Options
 from pipeline.label.prompt import load_prompt, shown_text
 from pipeline.label.quality import read_gold
-from pipeline.label.server import decoding
+from pipeline.settings import Settings
 from pipeline.store import Store
 
 SLOTS, LATENCY_S = 8, 0.2
+CONTENT_FREE = ("N/A", "...", "글", "-", "내용 없음", "제목 없음", "[MASK]", "게시글", "제목\n내용", "무제\n내용 없음")
 MANY, FEW = 400, 40  # questions of our labeller; of the old way, which is slow
 
 
@@ -80,6 +87,7 @@ def embedded(rounds: int) -> list[Row]:
         for _ in range(rounds):
             with tempfile.TemporaryDirectory() as folder, Store(f"sqlite:///{folder}/live.db") as store:
                 found = check(gold, settings=told, store=store, options=Options.of(params))
+                others = asyncio.run(otherwise(told, store, Options.of(params)))
             mine.append(found.asked / found.seconds)
             best.append(len(shown) / own_batch(url, shown, len(shown)))
             print(f"ours {mine[-1]:.2f} posts/s, the server's own batch {best[-1]:.2f}\n{found}", flush=True)
@@ -101,7 +109,38 @@ def embedded(rounds: int) -> list[Row]:
             "uncalibrated",
         ),
         Row("gold_kappa", round(found.calibrated.kappa, 4), "κ", round(found.raw.kappa, 4), "uncalibrated"),
+        *(Row(name, round(kappa, 4), "κ") for name, kappa in others.items()),
     ]
+
+
+async def otherwise(settings: Settings, store: Store, options: Options) -> dict[str, float]:
+    """κ on the gold of the same raw answers, calibrated in other ways than ours."""
+    labeler = await open_labeler(settings, store, options)
+    try:
+        gold = {labeler.shown(item.title, item.body): item.label for item in read_gold(ROOT)}
+        own = {labeler.shown(item.title, item.body): item.label for item in labeler.prompt.calibration}
+        answers = await labeler.raw_answers([*gold, *own, *CONTENT_FREE])
+    finally:
+        await labeler.close()
+
+    def kappa(calibration: Calibration) -> float:
+        pairs = [(label, calibration(answers[text]).label) for text, label in gold.items()]
+        told = [(label, said) for label, said in pairs if said is not None]
+        return Agreement.of([label for label, _ in told], [said for _, said in told]).kappa
+
+    by_texts = fit([(answers[text], label) for text, label in own.items()])
+    assert by_texts is not None
+    found = []
+    for text in CONTENT_FREE:
+        scores = answers[text].scores
+        assert scores is not None
+        found.append(kappa(Calibration(1.0, (-math.log(scores[0]), -math.log(scores[1]), -math.log(scores[2])))))
+        print(f"content-free {text!r}: κ {found[-1]:.3f}", flush=True)
+    return {
+        "gold_kappa_prompt_texts": kappa(by_texts),
+        "gold_kappa_content_free_mean": statistics.mean(found),
+        "gold_kappa_content_free_best": max(found),
+    }
 
 
 def texts(count: int) -> list[str]:

@@ -128,6 +128,8 @@ async def _learn(store: Store, repository: Repository, reason: str) -> Any:
         for number in range(repository.last_number("chunk") + 1, store.last_chunk() + 1):
             report = await label(store, number)
             logger.info("labelled chunk %s: %s", report.chunk, report.counts)
+            for warning in report.warnings:
+                logger.warning("chunk %s: %s", report.chunk, warning)
             logger.info("frozen: %s", await asyncio.to_thread(freeze, repository, store, number))
     except LabelError as problem:
         label_problem = problem  # said at the end; what is frozen already is learned from first

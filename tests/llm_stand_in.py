@@ -69,6 +69,8 @@ class StandIn:
         self.answer = answer or (lambda request, count: by_keyword(request))
         self.pages: dict[str, Reply] = {"/v1/models": Reply(body={"data": [{"id": MODEL}]})}
         self.asked: list[dict[str, Any]] = []
+        self.posts: dict[str, Callable[[dict[str, Any]], Reply]] = {}  # what else than chat is answered
+        self.posted: list[tuple[str, dict[str, Any]]] = []
         self._lock = threading.Lock()
         stand_in = self
 
@@ -80,10 +82,16 @@ class StandIn:
 
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with stand_in._lock:
-                    stand_in.asked.append(request)
-                    count = len(stand_in.asked)
-                self._send(stand_in.answer(request, count))
+                if self.path in stand_in.posts:
+                    stand_in.posted.append((self.path, request))
+                    self._send(stand_in.posts[self.path](request))
+                elif self.path.endswith("/chat/completions"):
+                    with stand_in._lock:
+                        stand_in.asked.append(request)
+                        count = len(stand_in.asked)
+                    self._send(stand_in.answer(request, count))
+                else:
+                    self._send(error(404, "Unexpected endpoint or method"))
 
             def _send(self, reply: Reply) -> None:
                 time.sleep(reply.delay_s)

@@ -55,6 +55,8 @@ def _label(number: str, settings: Settings, store: Store) -> LabelReport:
         f"{labeled_path(report.chunk)}: {report.labelled} of {report.posts} labelled, {report.counts}; "
         f"{kappa}{canaries['fallen']} of {canaries['texts']} canaries fallen"
     )
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     return report
 
 
@@ -62,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 with a message on stderr."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.label", description=__doc__)
     parser.add_argument("chunks", nargs="*", metavar="NUMBER", help="raw chunks to label, for example 0007")
-    parser.add_argument("--check", action="store_true", help="label data/gold/*.csv and compare with people")
+    parser.add_argument("--check", action="store_true", help="label data/gold/*.csv and compare with the labels there")
     parser.add_argument(
         "--relabel", metavar="CHUNKS", help="label again: chunk-0007, chunk-0007.. or chunk-0007..chunk-0009"
     )

@@ -12,7 +12,7 @@ _LABELS = [0, 1, 2]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """LLM against people over the texts that the LLM labelled. `matrix[person][llm]` counts texts."""
+    """The LLM against the gold over the texts that the LLM labelled. `matrix[gold][llm]` counts texts."""
 
     agreement: float
     kappa: float
@@ -20,7 +20,7 @@ class Agreement:
     matrix: tuple[tuple[int, ...], ...]
 
     @classmethod
-    def of(cls, people: Sequence[int], llm: Sequence[int]) -> "Agreement":
+    def of(cls, gold: Sequence[int], llm: Sequence[int]) -> "Agreement":
         """Agreement (accuracy), Cohen's kappa and macro-F1 of two equally long, non-empty lists of labels.
 
         κ is undefined when both sides gave one and the same label to everything; it counts 1 then.
@@ -28,21 +28,21 @@ class Agreement:
         # Here, not above: a second of import that labelling a chunk should not begin with.
         from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, f1_score
 
-        matrix = confusion_matrix(people, llm, labels=_LABELS)
-        same = len({*people, *llm}) == 1
+        matrix = confusion_matrix(gold, llm, labels=_LABELS)
+        same = len({*gold, *llm}) == 1
         return cls(
-            agreement=float(accuracy_score(people, llm)),
-            kappa=1.0 if same else float(cohen_kappa_score(people, llm, labels=_LABELS)),
-            macro_f1=float(f1_score(people, llm, labels=_LABELS, average="macro", zero_division=0)),
+            agreement=float(accuracy_score(gold, llm)),
+            kappa=1.0 if same else float(cohen_kappa_score(gold, llm, labels=_LABELS)),
+            macro_f1=float(f1_score(gold, llm, labels=_LABELS, average="macro", zero_division=0)),
             matrix=tuple(tuple(int(count) for count in row) for row in matrix),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One text: what a person said, what the LLM said, how sure it was (0 to 1)."""
+    """One text: its gold label, what the LLM said, how sure it was (0 to 1)."""
 
-    person: int
+    gold: int
     llm: int
     confidence: float
 
@@ -72,9 +72,9 @@ def bands(judged: Sequence[Judged]) -> list[Band]:
     found = []
     for low, high in zip(BANDS, (*BANDS[1:], 1.0), strict=True):
         inside = [item for item in judged if low <= item.confidence and (item.confidence < high or high == 1.0)]
-        people, llm = [item.person for item in inside], [item.llm for item in inside]
-        agreed = Agreement.of(people, llm) if inside else None
-        kappa = agreed.kappa if agreed and len(inside) >= 5 and len({*people, *llm}) > 1 else None
+        gold, llm = [item.gold for item in inside], [item.llm for item in inside]
+        agreed = Agreement.of(gold, llm) if inside else None
+        kappa = agreed.kappa if agreed and len(inside) >= 5 and len({*gold, *llm}) > 1 else None
         found.append(Band(low, high, len(inside), agreed.agreement if agreed else None, kappa))
     return found
 
@@ -87,7 +87,7 @@ def cut_off(judged: Sequence[Judged], precision: float = PRECISION) -> CutOff | 
     ranked = sorted(judged, key=lambda item: -item.confidence)
     best, right = None, 0
     for count, item in enumerate(ranked, start=1):
-        right += item.person == item.llm
+        right += item.gold == item.llm
         if count < len(ranked) and ranked[count].confidence == item.confidence:
             continue  # texts of equal confidence go together
         if count >= min(CUT_OFF_MIN, len(ranked)) and right / count >= precision:

@@ -9,7 +9,8 @@ class Answer:
     """`label` None means no label; `note` then says why. `scores` are raw: over the label words, uncalibrated.
 
     `scores[i]` is the probability of the word for label i (0 부정, 1 중립, 2 긍정); the three sum to 1.
-    `confidence` is the probability of `label`, None where the server gives no probabilities.
+    `confidence` is the probability of `label`, or the share of samples that say it (`label.samples`); None where
+    there is neither.
     """
 
     label: int | None
@@ -62,3 +63,4 @@ class LabelReport:
     asked: int  # questions to the LLM in this run (calibration and retries too); the rest was in the cache
     counts: dict[str, int] = field(default_factory=dict)  # 부정, 중립, 긍정 -> posts
     quality: dict[str, Any] = field(default_factory=dict)  # gold, repeats, canaries (pipeline/label/quality.py)
+    warnings: tuple[str, ...] = ()  # of this run: servers that somebody should look at

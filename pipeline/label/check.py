@@ -1,4 +1,4 @@
-"""How well an LLM agrees with people: labels the gold texts and compares. Writes nothing but the label cache."""
+"""How well an LLM agrees with the gold labels: asks about the gold texts, compares. Writes nothing but the cache."""
 
 import asyncio
 import time
@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from pipeline.label.agreement import PRECISION, Agreement, Band, CutOff, Judged, bands, cut_off
 from pipeline.label.answer import LabelServerError
+from pipeline.label.calibration import Calibrations
 from pipeline.label.labeler import open_labeler
 from pipeline.label.options import Options
-from pipeline.label.quality import Gold
+from pipeline.label.prompt import Example
+from pipeline.label.quality import sample
 from pipeline.label.run import OnProgress
 from pipeline.labels import SENTIMENTS
 
@@ -33,6 +35,7 @@ class CheckReport:
     calibrated: Agreement
     bands: tuple[Band, ...]
     cut_off: CutOff | None
+    calibrations: Calibrations
 
     def __str__(self) -> str:
         pace = f"{self.asked} asked, {self.asked / self.seconds:.1f} a second" if self.asked else "all from the cache"
@@ -45,6 +48,13 @@ class CheckReport:
                 f"{name:<11} agreement {figures.agreement:.3f}  kappa {figures.kappa:.3f}  "
                 f"macro-F1 {figures.macro_f1:.3f}"
             )
+        if self.calibrations.whole:
+            whole, fitted = self.calibrations.whole, self.calibrations
+            lean = ", ".join(f"{name} {value:+.2f}" for name, value in zip(SENTIMENTS, whole.lean, strict=True))
+            lines.append(
+                f"{'':<11} fitted on {fitted.texts} texts of the prompt and {fitted.gold} of the gold (those without "
+                f"themselves): sharpness {whole.sharpness:.2f}, {lean}"
+            )
         if self.bands:
             lines += [_band_line(band) for band in self.bands]
             lines.append(
@@ -53,7 +63,7 @@ class CheckReport:
                 else f"precision {self.cut_off.precision:.2f} from confidence {self.cut_off.confidence:.3f} up: "
                 f"{self.cut_off.share:.0%} of the texts (chosen on these same texts)"
             )
-        lines.append("person \\ LLM " + " ".join(f"{name:>4}" for name in SENTIMENTS))
+        lines.append("gold \\ LLM " + " ".join(f"{name:>4}" for name in SENTIMENTS))
         for name, row in zip(SENTIMENTS, self.calibrated.matrix, strict=True):
             lines.append(f"{name:<11}" + " ".join(f"{count:>6}" for count in row))
         return "\n".join(lines)
@@ -66,7 +76,7 @@ def _band_line(band: Band) -> str:
 
 
 def check(
-    gold: Sequence[Gold],
+    gold: Sequence[Example],
     *,
     settings: "Settings",
     store: "Store",
@@ -78,21 +88,22 @@ def check(
 
 
 async def _check(
-    gold: Sequence[Gold],
+    gold: Sequence[Example],
     settings: "Settings",
     store: "Store",
     options: Options,
     on_progress: OnProgress | None,
 ) -> CheckReport:
-    labeler = await open_labeler(settings, store, options)
+    labeler = await open_labeler(settings, store, options, sample(gold, options.gold_sample))
     try:
-        await labeler.prior()
-        asked, begin = labeler.asked, time.monotonic()
         texts = [labeler.shown(item.title, item.body) for item in gold]
+        await labeler.require_room(texts)
+        asked, begin = labeler.asked, time.monotonic()
         raw = await labeler.raw_answers(texts, on_progress)
         seconds = max(time.monotonic() - begin, 1e-9)
         asked = labeler.asked - asked
         weighed = await labeler.answers(texts)
+        calibrations = await labeler.calibrations()
     finally:
         await labeler.close()
     pairs = [
@@ -102,7 +113,7 @@ async def _check(
     ]
     if not pairs:
         raise LabelServerError(f"{labeler.name} labelled none of {len(gold)} gold texts: {raw[texts[0]].note}")
-    people = [label for label, _, _ in pairs]
+    right = [label for label, _, _ in pairs]
     judged = [
         Judged(label, final.label, final.confidence)
         for label, _, final in pairs
@@ -115,8 +126,9 @@ async def _check(
         labelled=len(pairs),
         asked=asked,
         seconds=seconds,
-        raw=Agreement.of(people, [first for _, first, _ in pairs]),
-        calibrated=Agreement.of(people, [int(final.label) for _, _, final in pairs if final.label is not None]),
+        raw=Agreement.of(right, [first for _, first, _ in pairs]),
+        calibrated=Agreement.of(right, [int(final.label) for _, _, final in pairs if final.label is not None]),
         bands=tuple(bands(judged)) if judged else (),
         cut_off=cut_off(judged) if judged else None,
+        calibrations=calibrations,
     )

@@ -15,13 +15,13 @@ from pipeline.cut import COLUMNS as RAW_COLUMNS
 from pipeline.cut import labeled_path, raw_path
 from pipeline.files import csv_bytes, file_hash, read_csv, write_bytes, write_json
 from pipeline.label.answer import Answer, CoverageError, LabelReport
-from pipeline.label.calibration import Prior
+from pipeline.label.calibration import Calibrations
+from pipeline.label.decoding import decoding
 from pipeline.label.estimate import Estimate
 from pipeline.label.labeler import Labeler, open_labeler
 from pipeline.label.options import Options
-from pipeline.label.quality import Plan, require_quality
+from pipeline.label.quality import Plan, optional_gold, require_quality, sample
 from pipeline.label.run import OnProgress
-from pipeline.label.server import decoding
 from pipeline.labels import SENTIMENTS
 
 if TYPE_CHECKING:
@@ -69,16 +69,18 @@ async def _label(
     on_progress: OnProgress | None,
     on_estimate: OnEstimate | None,
 ) -> LabelReport:
-    labeler = await open_labeler(settings, store, options)
+    gold = sample(optional_gold(root), options.gold_sample) if options.gold_sample else []
+    labeler = await open_labeler(settings, store, options, gold)
     try:
         texts = [labeler.shown(row["title"], row["body"]) for row in rows]
-        plan = Plan.of(name, texts, labeler, root)
+        await labeler.require_room(texts)
+        plan = Plan.of(name, texts, labeler, gold)
         wanted = plan.wanted()
         wanted[""] = [*texts, *wanted[""]]
         if on_estimate:
             on_estimate(await labeler.estimate(wanted))
         answers = await labeler.measured(wanted, on_progress)
-        prior = await labeler.prior()
+        calibrations = await labeler.calibrations()
     finally:
         await labeler.close()
 
@@ -106,13 +108,14 @@ async def _label(
         asked=labeler.asked,
         counts=counts,
         quality=quality,
+        warnings=tuple(labeler.warnings),
     )
     table = [{**row, **_label_fields(answer, report)} for row, answer in zip(rows, chosen, strict=True)]
     data = csv_bytes(table, COLUMNS)
     target = labeled_path(name, root)
     write_bytes(target, data)
     # Last: a labelled file without its provenance is one that was being written when the machine stopped.
-    write_json(target.with_suffix(".json"), _provenance(report, labeler, prior, source, target))
+    write_json(target.with_suffix(".json"), _provenance(report, labeler, calibrations, source, target))
     return report
 
 
@@ -128,10 +131,10 @@ def _label_fields(answer: Answer, report: LabelReport) -> dict[str, Any]:
 
 
 def _provenance(
-    report: LabelReport, labeler: Labeler, prior: Prior | None, source: Path, target: Path
+    report: LabelReport, labeler: Labeler, calibrations: Calibrations, source: Path, target: Path
 ) -> dict[str, Any]:
     """Everything that made the labelled file, but no time of day: a rerun gives the same bytes."""
-    settings = decoding(labeler.mode, labeler.prompt.words, labeler.thinking_off)
+    settings = decoding(labeler.mode, labeler.prompt.words, labeler.thinking_off, labeler.samples)
     return {
         "chunk": report.chunk,
         "model": labeler.model,
@@ -140,6 +143,7 @@ def _provenance(
         "prompt_sha256": labeler.prompt.digest,
         "mode": report.mode,
         "decoding": json.loads(json.dumps(settings)),
+        "samples": labeler.samples,
         "params": {
             "max_chars": labeler.options.max_chars,
             "min_coverage": labeler.options.min_coverage,
@@ -151,7 +155,7 @@ def _provenance(
         "coverage": round(report.coverage, 6),
         "counts": report.counts,
         "quality": report.quality,
-        "prior": None if prior is None else [round(value, 6) for value in prior],
+        "calibration": calibrations.provenance,
         "raw_sha256": file_hash(source),
         "labeled_sha256": file_hash(target),
     }

@@ -1,22 +1,24 @@
-"""A labeler: servers that give the same answers, the prompt and the cache.
-
-Answers are cached raw, by (text hash, labeler). What is asked again on purpose (gold, repeats, canaries) is kept
-beside the labels under a name of its own, so that a rerun of a chunk measures nothing twice either.
-"""
+"""A labeler: servers that give the same answers, the prompt, the cache and the calibration of what is in it."""
 
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.label.answer import Answer, LabelServerError, Progress
-from pipeline.label.calibration import Prior, calibrated, prior_of
+from pipeline.label.budget import require_room
+from pipeline.label.cache import Cache
+from pipeline.label.calibration import Calibrations
+from pipeline.label.decoding import fingerprint, samples_of
 from pipeline.label.estimate import Estimate, Pace
 from pipeline.label.lane import Lane
+from pipeline.label.loaded import load_anew
 from pipeline.label.options import Options
-from pipeline.label.prompt import Prompt, load_prompt, shown_text, text_hash
+from pipeline.label.prompt import Example, Prompt, load_prompt, shown_text
+from pipeline.label.reply import NoLabel
 from pipeline.label.run import OnProgress, Question, Run
-from pipeline.label.server import LOADING_PATIENCE_S, WHAT_TO_START, Server, fingerprint
+from pipeline.label.server import LOADING_PATIENCE_S, WHAT_TO_START, Server, is_local
 
 if TYPE_CHECKING:  # the store imports this package
     from pipeline.settings import Settings
@@ -25,7 +27,6 @@ if TYPE_CHECKING:  # the store imports this package
 log = logging.getLogger(__name__)
 
 SMALL_JOB = 50  # questions that need no estimate
-_NOTHING = Answer(label=None, note="nothing to show: title and body are empty")
 CALIBRATION_SHARE = 0.75  # of the calibration texts must be answered, or the bias is not known
 
 
@@ -40,21 +41,26 @@ class Labeler:
         options: Options,
         settings: "Settings",
         absent: Sequence[str] = (),
+        gold: Sequence[Example] = (),
     ) -> None:
         profile = servers[0].profile
-        self.lanes = [Lane(server.profile.url, server, options.concurrency) for server in servers]
-        self.lanes += [Lane(url, None, options.concurrency) for url in absent]
+        lane = partial(Lane, fixed=options.concurrency, timeout_s=options.timeout_s)
+        self.lanes = [lane(server.profile.url, server) for server in servers] + [lane(url, None) for url in absent]
         self.prompt = prompt
         self.options = options
         self.model, self.mode, self.thinking_off = profile.model, profile.mode, profile.thinking_off
-        self.fingerprint = fingerprint(self.model, prompt, self.mode, self.thinking_off)
+        self.samples = samples_of(self.mode, options.samples)
+        self.fingerprint = fingerprint(self.model, prompt, self.mode, self.thinking_off, self.samples)
         # The database keeps 120 characters of it; the fingerprint tells apart what a cut name does not.
         self.name = f"{self.model[:100]}:{self.fingerprint}"
         self.asked = 0
         self._kind = kind(servers[0])
         self._opened = list(servers)
-        self._store, self._settings = store, settings
-        self._prior: Prior | None = None
+        self._cache = Cache(store, self.name, self.fingerprint, self.samples)
+        self._settings = settings
+        self._gold = gold
+        self._least_context = 0  # tokens that are known to be enough; 0: not known
+        self._calibrations: Calibrations | None = None
 
     @property
     def servers(self) -> list[Server]:
@@ -66,23 +72,54 @@ class Labeler:
         for server in self._opened:
             await server.close()
 
-    async def prior(self) -> Prior | None:
-        """How far the model leans to each word (`prior_of`), asked once and cached; None without scores.
+    @property
+    def warnings(self) -> list[str]:
+        """What was seen of the servers that somebody should look at."""
+        return [f"{lane.url} {lane.watch}" for lane in self.lanes if str(lane.watch)]
 
-        Raises LabelServerError when too few of the prompt's calibration texts get an answer.
+    async def calibrations(self) -> Calibrations:
+        """How the answers are weighed: fitted once, on cached answers to the prompt's own texts and the gold sample.
+
+        Raises LabelServerError when too few of the prompt's texts get an answer.
         """
-        if self.mode == "logprobs" and self._prior is None:
-            texts = [self.shown(item.title, item.body) for item in self.prompt.calibration]
-            answers = await self.raw_answers(texts)
-            good = [answers[text] for text in texts if answers[text].scores is not None]
-            if len(good) < CALIBRATION_SHARE * len(texts):
-                why = next((answers[text].note for text in texts if answers[text].note), "no probabilities")
-                raise LabelServerError(
-                    f"{self._opened[0].profile.url} ({self.model}) answered only {len(good)} of the "
-                    f"{len(texts)} calibration texts of {self.prompt.name}: {why}"
-                )
-            self._prior = prior_of(good)
-        return self._prior
+        if self._calibrations is None:
+            self._calibrations = await self._calibrate() if self.mode == "logprobs" else Calibrations()
+        return self._calibrations
+
+    async def _calibrate(self) -> Calibrations:
+        own, gold = (
+            {self.shown(item.title, item.body): item.label for item in items}
+            for items in (self.prompt.calibration, self._gold)
+        )
+        answers = await self.raw_answers([*own, *gold])
+        known = [(answers[text], label) for text, label in own.items() if answers[text].scores]
+        if len(known) < CALIBRATION_SHARE * len(own):
+            why = next((answers[text].note for text in own if answers[text].note), "no probabilities")
+            raise LabelServerError(
+                f"{self._opened[0].profile.url} ({self.model}) answered only {len(known)} of the {len(own)} "
+                f"calibration texts of {self.prompt.name}: {why}"
+            )
+        rated = {text: (answers[text], label) for text, label in gold.items() if answers[text].scores}
+        return Calibrations(known, {text: pair for text, pair in rated.items() if text not in own})
+
+    async def require_room(self, texts: Sequence[str]) -> None:
+        """Leave out servers whose context is too small for these texts (`budget.require_room`).
+
+        Raises LabelServerError when it is too small everywhere.
+        """
+        spare, problems = 1 - self.options.min_coverage, []
+        for lane in [lane for lane in self.lanes if lane.server]:
+            assert lane.server is not None  # noqa: S101 (chosen so)
+            try:
+                await require_room(lane.server, self.prompt, texts, self.options.max_chars, spare)
+            except LabelServerError as problem:
+                problems.append(str(problem))
+                self.lanes.remove(lane)
+        if not self.servers:
+            raise LabelServerError("\n".join(problems))
+        for said in problems:
+            log.warning("%s; the others label without it", said)
+        self._least_context = min((server.profile.context or 0 for server in self.servers), default=0)
 
     def shown(self, title: str, body: str) -> str:
         """What the LLM is shown of a post."""
@@ -96,24 +133,24 @@ class Labeler:
         self, wanted: Mapping[str, Sequence[str]], on_progress: OnProgress | None = None
     ) -> dict[str, dict[str, Answer]]:
         """Calibrated answers by purpose and shown text (purpose "": labels). Raises LabelServerError."""
-        prior = await self.prior()
+        calibrations = await self.calibrations()
         found = await self._raw(wanted, on_progress)
         return {
-            purpose: {text: calibrated(found[Question(purpose, text)], prior) for text in texts}
+            purpose: {text: calibrations(text, self._cache.one(found, purpose, text)) for text in texts}
             for purpose, texts in wanted.items()
         }
 
     async def raw_answers(self, texts: Sequence[str], on_progress: OnProgress | None = None) -> dict[str, Answer]:
         """Raw answers by shown text, from the cache or the servers; saved as they arrive."""
         found = await self._raw({"": texts}, on_progress)
-        return {text: found[Question("", text)] for text in texts}
+        return {text: self._cache.one(found, "", text) for text in texts}
 
     async def estimate(self, wanted: Mapping[str, Sequence[str]]) -> Estimate:
         """What asking for these will take; times one question on each server unless the job is small.
 
         Raises LabelServerError when none answers that.
         """
-        known, missing = self._look_up(wanted)
+        known, missing = self._cache.look_up(wanted)
         if len(missing) < SMALL_JOB:
             return Estimate(len(known), len(missing), None, None)
         timed = await asyncio.gather(
@@ -126,7 +163,7 @@ class Labeler:
         return Estimate.of(len(known), [question.text for question in missing], paces)
 
     async def _raw(self, wanted: Mapping[str, Sequence[str]], on_progress: OnProgress | None) -> dict[Question, Answer]:
-        known, missing = self._look_up(wanted)
+        known, missing = self._cache.look_up(wanted)
         if not missing:
             if on_progress:
                 on_progress(Progress(len(known), len(known), len(known), 0))
@@ -134,7 +171,7 @@ class Labeler:
         run = Run(
             missing,
             self.lanes,
-            save=self._save,
+            save=self._cache.save,
             connect=self._connect,
             max_attempts=self.options.max_attempts,
             on_progress=on_progress,
@@ -146,35 +183,6 @@ class Labeler:
             self.asked += run.asked
         return known | run.results
 
-    def _look_up(self, wanted: Mapping[str, Sequence[str]]) -> tuple[dict[Question, Answer], list[Question]]:
-        """What is known already, and the questions that are not, in the order to ask them."""
-        known: dict[Question, Answer] = {}
-        missing: list[list[Question]] = []
-        for purpose, texts in wanted.items():
-            hashes = {text: text_hash(text) for text in texts}
-            cached = self._store.cached_answers(list(hashes.values()), self._cache_name(purpose))
-            unknown = []
-            for text, key in hashes.items():
-                if key in cached:
-                    known[Question(purpose, text)] = cached[key]
-                elif not text:
-                    known[Question(purpose, text)] = Answer(
-                        label=None, note="nothing to show: title and body are empty"
-                    )
-                else:
-                    unknown.append(Question(purpose, text))
-            # Texts that begin alike stand together: a server's prefix cache then holds for a little more.
-            missing.append(sorted(unknown) if not purpose else unknown)
-        return known, _mixed(missing)
-
-    def _cache_name(self, purpose: str) -> str:
-        return f"{self.fingerprint}/{purpose}" if purpose else self.name
-
-    def _save(self, answers: Sequence[tuple[Question, Answer]]) -> None:
-        for purpose in {question.purpose for question, _ in answers}:
-            batch = [(text_hash(q.text), answer) for q, answer in answers if q.purpose == purpose]
-            self._store.save_answers(self._cache_name(purpose), batch)
-
     async def _connect(self, url: str) -> Server | None:
         """Probe an address again; None when nothing useful answers there."""
         try:
@@ -183,17 +191,8 @@ class Labeler:
             log.debug("%s is still out: %s", url, problem)
             return None
         self._opened.append(server)  # closed with the labeler in any case
-        return server if kind(server) == self._kind else None
-
-
-def _mixed(groups: Sequence[Sequence[Question]]) -> list[Question]:
-    """All questions, each group spread evenly over the whole: what is measured holds for the whole run."""
-    placed = [
-        ((place + 0.5) / len(group), number, question)
-        for number, group in enumerate(groups)
-        for place, question in enumerate(group)
-    ]
-    return [question for _, _, question in sorted(placed, key=lambda item: item[:2])]
+        roomy = (server.profile.context or self._least_context) >= self._least_context
+        return server if roomy and kind(server) == self._kind else None
 
 
 def kind(server: Server) -> tuple[str, str, bool]:
@@ -212,17 +211,31 @@ async def _connect(
         mode=options.answer_mode,
         timeout_s=options.timeout_s,
         patience_s=patience_s,
+        samples=options.samples,
     )
 
 
-async def open_labeler(settings: "Settings", store: "Store", options: Options) -> Labeler:
+async def _reload(url: str, settings: "Settings") -> None:
+    """Load the model anew where the server can. What goes wrong is a warning: the probe tells whether it matters."""
+    try:
+        model = await load_anew(url, settings.llm_api_key, not is_local(url))
+    except NoLabel as problem:
+        log.warning("%s did not load its model anew (label.reload): %s", url, problem.reason)
+    else:
+        log.info("%s has loaded %s anew", url, model)
+
+
+async def open_labeler(settings: "Settings", store: "Store", options: Options, gold: Sequence[Example] = ()) -> Labeler:
     """Probe every endpoint and keep those that give the same answers as the first good one.
 
-    A dead endpoint beside a live one is a warning; it is probed again while the others label. Raises
-    LabelServerError when none can label.
+    `gold` is the sample of texts with known labels that answers are calibrated on, beside the prompt's own. A dead
+    endpoint beside a live one is a warning; it is probed again while the others label. Raises LabelServerError
+    when none can label.
     """
     prompt = load_prompt(options.prompt)
     urls = settings.llm_endpoints
+    if options.reload:
+        await asyncio.gather(*(_reload(url, settings) for url in urls))
     outcomes = await asyncio.gather(*(_connect(url, prompt, settings, options) for url in urls), return_exceptions=True)
     servers: list[Server] = []
     problems: list[str] = []
@@ -250,4 +263,4 @@ async def open_labeler(settings: "Settings", store: "Store", options: Options) -
         raise LabelServerError("\n".join(problems) or "LLM_ENDPOINTS names no server. " + WHAT_TO_START)
     for problem in problems:
         log.warning("%s", problem)
-    return Labeler(same, prompt, store, options, settings, absent)
+    return Labeler(same, prompt, store, options, settings, absent, gold)

@@ -13,9 +13,11 @@ class Options:
 
     prompt: str
     answer_mode: str
+    samples: int
     max_chars: int
     min_coverage: float
     concurrency: int
+    reload: bool
     timeout_s: float
     max_attempts: int
     gold_sample: int
@@ -39,9 +41,11 @@ class Options:
         return cls(
             prompt=str(params["prompt"]),
             answer_mode=str(params["answer_mode"]),
+            samples=int(params["samples"]),
             max_chars=int(params["max_chars"]),
             min_coverage=float(params["min_coverage"]),
             concurrency=int(params["concurrency"]),
+            reload=bool(params["reload"]),
             timeout_s=float(params["timeout_s"]),
             max_attempts=max(1, int(params["max_attempts"])),
             gold_sample=int(params["gold_sample"]),

@@ -1,7 +1,7 @@
 """What is measured along with every chunk: gold texts, texts asked twice, canaries; and the gate over it.
 
 The same gold sample is asked anew with each chunk, so a server that has changed under the same name is noticed: its
-answers are compared with people's and with the first answers that this labeler gave to the same texts.
+answers are compared with the gold labels and with the first answers that this labeler gave to the same texts.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pipeline.files import DataFileError, content_hash, read_csv
 from pipeline.label.agreement import Agreement
 from pipeline.label.answer import Answer, PromptError, QualityError
 from pipeline.label.options import Options
-from pipeline.label.prompt import PROMPTS
+from pipeline.label.prompt import PROMPTS, Example
 from pipeline.labels import parse_label
 
 if TYPE_CHECKING:
@@ -28,15 +28,6 @@ CANARIES = PROMPTS / "canaries" / "injections-1.toml"
 _LEAST_GOLD = 10  # labelled gold texts, or κ says nothing
 
 Answers = Mapping[str, Mapping[str, Answer]]  # by purpose, by shown text
-
-
-@dataclass(frozen=True, slots=True)
-class Gold:
-    """A text with the label that a person gave it."""
-
-    title: str
-    body: str
-    label: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +58,9 @@ class Plan:
     canaries_digest: str
 
     @classmethod
-    def of(cls, chunk: str, texts: Sequence[str], labeler: "Labeler", root: Path = Path()) -> "Plan":
-        """Drawn by hash: the same chunk measures the same texts. Raises DataFileError, PromptError."""
+    def of(cls, chunk: str, texts: Sequence[str], labeler: "Labeler", gold: Sequence[Example]) -> "Plan":
+        """Drawn by hash: the same chunk measures the same texts. Raises PromptError."""
         options = labeler.options
-        gold = sample(optional_gold(root), options.gold_sample) if options.gold_sample else []
         again = sorted({text for text in texts if text}, key=lambda text: _draw(text, chunk))
         found = read_canaries()
         return cls(
@@ -112,13 +102,13 @@ class Plan:
         figures: dict[str, Any] = {"texts": len(self.gold), "labelled": len(found)}
         if len(found) < _LEAST_GOLD:
             return figures
-        people = [label for label, _, _ in found]
-        agreed = Agreement.of(people, [one for _, one, _ in found])
+        right = [label for label, _, _ in found]
+        agreed = Agreement.of(right, [one for _, one, _ in found])
         return figures | {
             "accuracy": round(agreed.agreement, 4),
             "kappa": round(agreed.kappa, 4),
             "macro_f1": round(agreed.macro_f1, 4),
-            "first_kappa": round(Agreement.of(people, [other for _, _, other in found]).kappa, 4),
+            "first_kappa": round(Agreement.of(right, [other for _, _, other in found]).kappa, 4),
         }
 
     def _repeats(self, answers: Answers) -> dict[str, Any]:
@@ -151,8 +141,7 @@ def require_quality(chunk: str, labeler: str, figures: Mapping[str, Any], option
     if gold and "kappa" in gold:
         if gold["kappa"] < options.min_kappa:
             problems.append(
-                f"κ with people on {gold['labelled']} gold texts is {gold['kappa']:.2f} "
-                f"(label.min_kappa is {options.min_kappa:g})"
+                f"κ on {gold['labelled']} gold texts is {gold['kappa']:.2f} (label.min_kappa is {options.min_kappa:g})"
             )
         if gold["first_kappa"] - gold["kappa"] > options.max_kappa_drop:
             problems.append(
@@ -173,7 +162,7 @@ def require_quality(chunk: str, labeler: str, figures: Mapping[str, Any], option
         )
 
 
-def read_gold(root: Path = Path()) -> list[Gold]:
+def read_gold(root: Path = Path()) -> list[Example]:
     """Every gold text (`data/gold/*.csv`). Raises DataFileError, also when there is none."""
     found = optional_gold(root)
     if not found:
@@ -181,13 +170,13 @@ def read_gold(root: Path = Path()) -> list[Gold]:
     return found
 
 
-def optional_gold(root: Path = Path()) -> list[Gold]:
+def optional_gold(root: Path = Path()) -> list[Example]:
     """Every gold text, or none at all with a warning. Raises DataFileError for a file that can't be read."""
     gold = []
     for path in sorted((root / "data" / "gold").glob("*.csv")):
         for line, row in enumerate(read_csv(path, ("title", "body", "label")), start=2):
             try:
-                gold.append(Gold(row["title"], row["body"], parse_label(row["label"])))
+                gold.append(Example(row["title"], row["body"], parse_label(row["label"])))
             except ValueError as error:
                 raise DataFileError(f"{path}, record {line}: {error}") from None
     if not gold:
@@ -195,7 +184,7 @@ def optional_gold(root: Path = Path()) -> list[Gold]:
     return gold
 
 
-def sample(gold: Sequence[Gold], size: int) -> list[Gold]:
+def sample(gold: Sequence[Example], size: int) -> list[Example]:
     """About `size` texts, as many of each label as there are, drawn by hash: the same ones for every chunk.
 
     Only texts that were asked before can show that a server answers differently now.

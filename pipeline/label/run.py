@@ -16,6 +16,7 @@ from typing import NamedTuple
 from pipeline.label.answer import Answer, LabelServerError, Progress
 from pipeline.label.lane import Lane
 from pipeline.label.reply import NoLabel
+from pipeline.label.samples import seed_of
 from pipeline.label.server import LOADING_PATIENCE_S, WHAT_TO_START, Server
 
 log = logging.getLogger(__name__)
@@ -28,10 +29,14 @@ OnProgress = Callable[[Progress], None]
 
 
 class Question(NamedTuple):
-    """A shown text. `purpose` is empty for a label, else the measurement that it is asked for."""
+    """A shown text. `purpose` is empty for a label, else the measurement that it is asked for.
+
+    `sample` counts where the same is asked several times on purpose (`label.samples`).
+    """
 
     purpose: str
     text: str
+    sample: int = 0
 
 
 class Run:
@@ -80,6 +85,7 @@ class Run:
 
     async def _drive(self, lane: Lane, group: asyncio.TaskGroup) -> None:
         lane.active, lane.moved = 0, asyncio.Event()
+        lane.begin()
         while self._waiting:
             if lane.server is None:
                 await self._revive(lane)
@@ -118,14 +124,15 @@ class Run:
 
     async def _ask(self, lane: Lane, server: Server, question: Question, attempts: int) -> None:
         self.asked += 1
+        begin = time.monotonic()
         try:
-            answer = await server.ask(question.text)
+            answer = await server.ask(question.text, seed_of(question.purpose, question.sample))
         except NoLabel as problem:
             self._failed(lane, question, attempts, problem)
             if problem.retry:  # its place stays taken meanwhile
                 await self._finished_within(_pause(lane.streak // max(1, lane.limit), problem.wait_s))
         else:
-            lane.answered()
+            lane.answered(time.monotonic() - begin, full=bool(self._queue))
             await self._keep(question, answer)
             self._done(question, answer)
         finally:

@@ -5,9 +5,9 @@ instead of being believed: which model answers, whether it gives probabilities, 
 """
 
 import asyncio
-import hashlib
-import json
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,9 +16,10 @@ import httpx
 import openai
 
 from pipeline.label.answer import Answer, LabelServerError
-from pipeline.label.loaded import count, describe
+from pipeline.label.decoding import decoding
+from pipeline.label.loaded import count, count_tokens, describe
 from pipeline.label.prompt import Prompt, shown_text
-from pipeline.label.reply import MODES, SCHEMA_KEY, Mode, NoLabel, error_text, parse_body, read_answer, refusal
+from pipeline.label.reply import MODES, Mode, NoLabel, error_text, parse_body, read_answer, refusal
 
 DEFAULT_SLOTS = 4  # LM Studio's own default of concurrent predictions
 LOADING_PATIENCE_S = 120.0  # a large model takes a minute to load
@@ -28,7 +29,6 @@ WHAT_TO_START = (
 )
 PROBE = shown_text("오늘 점검 몇 시까지인가요", "공지를 못 찾아서 여쭤봅니다.", max_chars=200)
 TRIAL = shown_text("사냥터 자리 문의드려요", "275 궁수인데 어디가 무난한가요. 하루에 두 시간쯤 돕니다.", max_chars=200)
-_NO_THINKING = {"chat_template_kwargs": {"enable_thinking": False}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ class ServerProfile:
     thinking_off: bool = False  # it thinks by default and was told not to
     slots: int | None = None  # questions it answers at the same time
     context: int | None = None  # tokens a question may have
+    prompt_tokens: int | None = field(default=None, compare=False)  # of the probe's question
+    probe_s: float = field(default=0.0, compare=False)  # seconds that it took, with no prompt in the cache yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,44 +53,23 @@ class Usage:
     cached_tokens: int
 
 
-def decoding(mode: Mode, words: tuple[str, str, str], thinking_off: bool) -> dict[str, Any]:
-    """The request's parameters beside model and messages. Part of the labeler's fingerprint."""
-    request: dict[str, Any] = {"temperature": 0.0, "seed": 0}
-    if mode == "logprobs":  # one token: a JSON answer costs four times as much (measured)
-        request |= {"max_tokens": 1, "logprobs": True, "top_logprobs": 20}
-    elif mode == "schema":
-        schema = {
-            "type": "object",
-            "properties": {SCHEMA_KEY: {"type": "string", "enum": list(words)}},
-            "required": [SCHEMA_KEY],
-            "additionalProperties": False,
-        }
-        wrapped = {"name": SCHEMA_KEY, "strict": True, "schema": schema}
-        request |= {"max_tokens": 40, "response_format": {"type": "json_schema", "json_schema": wrapped}}
-    else:
-        request |= {"max_tokens": 16}
-    if thinking_off:
-        request["extra_body"] = _NO_THINKING
-    return request
-
-
-def fingerprint(model: str, prompt: Prompt, mode: Mode, thinking_off: bool) -> str:
-    """16 hex digits that change with anything that can change a label: model, prompt, mode, decoding."""
-    identity = [model, prompt.digest, mode, decoding(mode, prompt.words, thinking_off)]
-    text = json.dumps(identity, ensure_ascii=False, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 class Server:
     """One endpoint after a successful probe (`Server.connect`). An async context manager."""
 
-    def __init__(self, client: openai.AsyncOpenAI, profile: ServerProfile, prompt: Prompt, timeout_s: float) -> None:
+    def __init__(
+        self,
+        client: openai.AsyncOpenAI,
+        profile: ServerProfile,
+        prompt: Prompt,
+        timeout_s: float,
+        samples: int = 0,
+    ) -> None:
         self.profile = profile
         self.usage: Usage | None = None  # of the latest answer; None where the server does not count
         self._client = client
         self._prompt = prompt
         self._timeout_s = timeout_s
-        self._decoding = decoding(profile.mode, prompt.words, profile.thinking_off)
+        self._decoding = decoding(profile.mode, prompt.words, profile.thinking_off, samples)
 
     @classmethod
     async def connect(
@@ -101,6 +82,7 @@ class Server:
         mode: str = "auto",
         timeout_s: float = 120.0,
         patience_s: float = LOADING_PATIENCE_S,
+        samples: int = 0,
     ) -> "Server":
         """Find out what answers at `url` (ending in /v1) with one question or a few.
 
@@ -109,7 +91,7 @@ class Server:
         """
         if mode != "auto" and mode not in MODES:
             raise LabelServerError(f"label.answer_mode {mode!r} is unknown: auto, {', '.join(MODES)}")
-        local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
+        local = is_local(url)
         # No retries of the SDK's own: LM Studio finishes what it has begun, so a retry behind a timeout
         # queues the same work twice. A proxy set for the web is no way to this machine.
         client = openai.AsyncOpenAI(
@@ -138,18 +120,24 @@ class Server:
                 f"{url} answers with the model {probed.model!r}, not with LLM_MODEL={model!r}: load that one, "
                 "or change LLM_MODEL in .env (empty: whatever is loaded)"
             )
-        return cls(client, probed, prompt, timeout_s)
+        return cls(client, probed, prompt, timeout_s, samples)
 
-    async def ask(self, shown: str) -> Answer:
-        """The raw answer about one shown text. Raises NoLabel with the reason."""
+    async def ask(self, shown: str, seed: int = 0) -> Answer:
+        """The raw answer about one shown text; `seed` counts when sampling. Raises NoLabel with the reason."""
         asked = self.profile.model
+        request = {"seed": seed, **self._decoding}
         answer, answered, usage = await _ask(
-            self._client, asked, self._prompt, shown, self.profile.mode, self._decoding, self._timeout_s
+            self._client, asked, self._prompt, shown, self.profile.mode, request, self._timeout_s
         )
         self.usage = usage or self.usage
         if answered != asked:
             raise NoLabel(f"another model answers now: {answered!r} instead of {asked!r}", fatal=True)
         return answer
+
+    async def count_tokens(self, texts: Sequence[str]) -> list[int] | None:
+        """Tokens of each text in this model's vocabulary; None where the server does not count them."""
+        url = self.profile.url
+        return await count_tokens(url, self._client.api_key, not is_local(url), texts)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -207,11 +195,13 @@ async def _probe(
     """The profile with the best mode that works. Raises NoLabel when none does."""
     deadline = asyncio.get_running_loop().time() + patience_s
 
-    async def answering(one: Mode, off: bool) -> str:
+    async def answering(one: Mode, off: bool) -> ServerProfile:
         while True:
-            request = decoding(one, prompt.words, off)
+            request, begin = decoding(one, prompt.words, off), time.monotonic()
             try:
-                return (await _ask(client, profile.model, prompt, PROBE, one, request, timeout_s))[1]
+                _, model, usage = await _ask(client, profile.model, prompt, PROBE, one, request, timeout_s)
+                tokens, seconds = usage.prompt_tokens if usage else None, time.monotonic() - begin
+                return replace(profile, model=model, mode=one, thinking_off=off, prompt_tokens=tokens, probe_s=seconds)
             except NoLabel as problem:
                 wait = min(problem.wait_s or 1.0, 10.0)
                 if not problem.loading or asyncio.get_running_loop().time() + wait > deadline:
@@ -223,15 +213,13 @@ async def _probe(
         thinks = False
         for one in (one for one in MODES if mode in ("auto", one)):
             try:
-                model = await answering(one, off)
+                return await answering(one, off)
             except NoLabel as problem:
                 if problem.fatal or problem.unreachable:
                     raise
                 thinks |= problem.thinking
                 if problem.reason not in reasons:
                     reasons.append(problem.reason)
-                continue
-            return ServerProfile(profile.url, model, one, off, profile.slots, profile.context)
         if not thinks:
             raise NoLabel("; ".join(reasons))
     raise NoLabel("; ".join(reasons), thinking=True)
@@ -244,6 +232,11 @@ def _explain(url: str, problem: NoLabel) -> str:
             "(LM Studio: the model's settings) or load one that does not think"
         )
     return f"the LLM server {url} can't label: {problem.reason}. {WHAT_TO_START}"
+
+
+def is_local(url: str) -> bool:
+    """Whether the address is this machine."""
+    return urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 def _same_model(wanted: str, answered: str) -> bool:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pipeline import settings as configuration
 from pipeline.cut import COLUMNS as RAW_COLUMNS
 from pipeline.cut import labeled_path, raw_path
 from pipeline.files import DataFileError, read_csv, write_csv
@@ -21,25 +20,13 @@ from pipeline.label.estimate import Estimate, Eta, duration
 from pipeline.label.quality import read_canaries
 from pipeline.label.relabel import chosen_chunks
 from pipeline.labels import SENTIMENTS
-from pipeline.settings import Settings
 from pipeline.store import Store
 from tests.llm_server import llm_url  # noqa: F401
 from tests.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, tokens
+from tests.pipeline.label import labelling
+from tests.pipeline.label.labelling import settings_for
 
-PARAMS = {
-    "prompt": "mood-1",
-    "answer_mode": "auto",
-    "max_chars": 600,
-    "min_coverage": 0.95,
-    "concurrency": 0,
-    "timeout_s": 60,
-    "max_attempts": 2,
-    "gold_sample": 0,
-    "min_kappa": 0.2,
-    "max_kappa_drop": 0.2,
-    "repeat_share": 0.0,
-    "max_canaries": 1.0,
-}
+PARAMS = {**labelling.PARAMS, "concurrency": 0, "timeout_s": 60, "max_attempts": 2}
 
 CANARIES = 2 * len(read_canaries())  # each with and without its attempt
 
@@ -53,16 +40,6 @@ POSTS = [
     ("파티원 구합니다", "하드 루시드 목요일 저녁 9시, 두 자리 남았습니다", 1),
     ('쉼표, "따옴표"\n와 줄', '쉼표, "따옴표"\n둘째 줄 =1+1', 1),
 ]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(f"sqlite:///{tmp_path / 'live.db'}") as opened:
-        yield opened
-
-
-def settings_for(url: str) -> Settings:
-    return configuration.load({"LLM_ENDPOINTS": url}, env_file=Path("no.env"))
 
 
 def write_raw(root: Path, posts: list[tuple[str, str, int]], number: str = "0007") -> Path:
@@ -102,7 +79,9 @@ def test_a_chunk_is_labelled_by_the_real_llm(llm_url: str, store: Store, tmp_pat
     assert provenance["raw_sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
     assert provenance["labeled_sha256"] == hashlib.sha256(target.read_bytes()).hexdigest()
     assert sum(provenance["counts"].values()) == 7
-    assert sum(provenance["prior"]) == pytest.approx(1, abs=1e-5)
+    calibration = provenance["calibration"]
+    assert (calibration["texts"], calibration["gold"], calibration["lean"][2]) == (36, 0, 0.0)
+    assert calibration["sharpness"] > 1, "it ranks posts better than its probabilities say"
     assert provenance["labeler"] == report.labeler
 
     before = target.read_bytes(), target.with_suffix(".json").read_bytes()
@@ -182,7 +161,7 @@ def test_labelling_by_hand(project: StandIn, capsys: pytest.CaptureFixture[str])
     assert [row["sentiment"] for row in rows] == ["긍정", "부정", "중립"]
 
 
-def test_the_check_against_people(project: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_check_against_the_gold(project: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check"]) == 0
     printed = capsys.readouterr().out
     assert "4 of 4 gold texts labelled" in printed

@@ -22,23 +22,11 @@ from pipeline.label.server import PROBE, TRIAL
 from pipeline.store import Store
 from pipeline.tables import labels
 from tests.llm_stand_in import Reply, StandIn, asked_post, by_keyword
+from tests.pipeline.label import labelling
 from tests.project import ENVIRONMENT, ROOT
 
 POSTS, KILLS, AT_ONCE = 300, 20, 4
-PARAMS = {
-    "prompt": "mood-1",
-    "answer_mode": "auto",
-    "max_chars": 600,
-    "min_coverage": 0.95,
-    "concurrency": AT_ONCE,
-    "timeout_s": 30,
-    "max_attempts": 3,
-    "gold_sample": 12,
-    "min_kappa": 0.2,
-    "max_kappa_drop": 0.2,
-    "repeat_share": 0.02,
-    "max_canaries": 1.0,
-}
+PARAMS = {**labelling.PARAMS, "concurrency": AT_ONCE, "timeout_s": 30, "gold_sample": 12, "repeat_share": 0.02}
 
 
 def make_place(root: Path) -> Path:

@@ -1,88 +1,19 @@
 """Labelling many texts: cache, retries, several servers, the circuit breaker, calibration."""
 
-import asyncio
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline import settings as configuration
-from pipeline.label import run
-from pipeline.label.answer import Answer, LabelError, LabelServerError, Progress
-from pipeline.label.labeler import Labeler, open_labeler
+from pipeline.label.answer import LabelError, LabelServerError, Progress
 from pipeline.label.options import Options
 from pipeline.label.prompt import load_prompt, shown_text
 from pipeline.label.run import BREAKER
-from pipeline.settings import Settings
 from pipeline.store import Store
 from tests.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, error, tokens
-
-PARAMS = {
-    "prompt": "mood-1",
-    "answer_mode": "auto",
-    "max_chars": 600,
-    "min_coverage": 0.95,
-    "concurrency": 2,
-    "timeout_s": 5,
-    "max_attempts": 3,
-    "gold_sample": 0,
-    "min_kappa": 0.2,
-    "max_kappa_drop": 0.2,
-    "repeat_share": 0.0,
-    "max_canaries": 1.0,
-}
-TEXTS = [f"{number}번 글, 오늘 {('최고', '망했', '그냥')[number % 3]}" for number in range(30)]
-RIGHT = {text: (2, 0, 1)[number % 3] for number, text in enumerate(TEXTS)}
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(f"sqlite:///{tmp_path / 'live.db'}") as opened:
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "BACKOFF_S", (0.01, 0.02))
-
-
-def settings_for(*urls: str, model: str = "") -> Settings:
-    return configuration.load({"LLM_ENDPOINTS": ",".join(urls), "LLM_MODEL": model}, env_file=Path("no.env"))
-
-
-def label(
-    store: Store,
-    *urls: str,
-    texts: list[str] = TEXTS,
-    raw: bool = True,
-    on_progress: Callable[[Progress], None] | None = None,
-    **params: Any,
-) -> tuple[dict[str, Answer], Labeler]:
-    """The answers to the texts, raw or calibrated, by servers at these addresses."""
-
-    async def go() -> tuple[dict[str, Answer], Labeler]:
-        labeler = await open_labeler(settings_for(*urls), store, Options.of({**PARAMS, **params}))
-        try:
-            method = labeler.raw_answers if raw else labeler.answers
-            return await method(texts, on_progress), labeler
-        finally:
-            await labeler.close()
-
-    return asyncio.run(go())
-
-
-def labels(answers: dict[str, Answer]) -> dict[str, int | None]:
-    return {text: answer.label for text, answer in answers.items()}
-
-
-def posts_asked(server: StandIn) -> list[str]:
-    """The posts that a server was asked about, without probes."""
-    asked = [asked_post(request).removeprefix("[글]\n").removesuffix("\n[/글]\n기분:") for request in server.asked]
-    return [post for post in asked if post in RIGHT]
+from tests.pipeline.label.labelling import PARAMS, RIGHT, TEXTS, label, labels, posts_asked
 
 
 def test_every_text_gets_its_label_and_no_text_is_asked_twice(store: Store) -> None:

@@ -10,11 +10,15 @@ import pytest
 
 from demo.llm import CONTEXT_PER_SLOT, MODEL_ALIAS, SLOTS
 from pipeline.label.answer import Answer, LabelServerError
+from pipeline.label.decoding import fingerprint
+from pipeline.label.loaded import load_anew
 from pipeline.label.prompt import load_prompt, neutralise, shown_text
 from pipeline.label.reply import NoLabel
-from pipeline.label.server import Server, ServerProfile, fingerprint
+from pipeline.label.server import Server, ServerProfile
+from pipeline.store import Store
 from tests.llm_server import llm_url  # noqa: F401
 from tests.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, error, tokens
+from tests.pipeline.label.labelling import label
 
 PROMPT = load_prompt("mood-1")
 
@@ -112,6 +116,64 @@ def test_lm_studio_tells_its_loaded_model_and_limits() -> None:
         ]
         server.pages["/api/v1/models"] = Reply(body={"models": models})
         assert probe(server.url) == ServerProfile(server.url, "google/gemma-3-4b", "logprobs", False, 6, 8192)
+
+
+def lm_studio(identifier: str = "google/gemma-3-4b", load_status: int = 200) -> StandIn:
+    """LM Studio's REST API as documented for 0.4: one loaded model; unloading and loading are noted in `calls`."""
+    server = StandIn(lambda request, count: by_keyword(request, model=request["model"]))
+    config = {"context_length": 8192, "flash_attention": True, "parallel": 6}
+
+    def models(instances: list[dict[str, Any]]) -> Reply:
+        return Reply(body={"models": [{"type": "llm", "key": "google/gemma-3-4b", "loaded_instances": instances}]})
+
+    def unload(request: dict[str, Any]) -> Reply:
+        server.pages["/api/v1/models"] = models([])
+        return Reply(body={"instance_id": request["instance_id"]})
+
+    def load(request: dict[str, Any]) -> Reply:
+        if load_status == 200:
+            server.pages["/api/v1/models"] = models([{"id": request["model"], "config": config}])
+        return Reply(load_status, {"type": "llm", "instance_id": request["model"], "status": "loaded"})
+
+    server.pages["/api/v1/models"] = models([{"id": identifier, "config": config}])
+    server.posts = {"/api/v1/models/unload": unload, "/api/v1/models/load": load}
+    return server
+
+
+def loaded_anew(server: StandIn) -> str:
+    return asyncio.run(load_anew(server.url, "", False))
+
+
+def test_lm_studio_unloads_and_loads_its_model() -> None:
+    with lm_studio() as server:
+        assert loaded_anew(server) == "google/gemma-3-4b"
+        assert server.posted == [
+            ("/api/v1/models/unload", {"instance_id": "google/gemma-3-4b"}),
+            (
+                "/api/v1/models/load",
+                {"model": "google/gemma-3-4b", "context_length": 8192, "flash_attention": True},
+            ),
+        ]
+        assert probe(server.url).model == "google/gemma-3-4b"
+
+
+def test_a_model_under_a_name_of_its_own_is_not_loaded_anew() -> None:
+    with lm_studio("mine") as server:
+        with pytest.raises(NoLabel, match="loaded as 'mine', not as 'google/gemma-3-4b'"):
+            loaded_anew(server)
+        assert server.posted == []
+    with StandIn() as other, pytest.raises(NoLabel, match=r"/api/v1/models refuses \(HTTP 404"):
+        loaded_anew(other)
+
+
+def test_a_model_that_does_not_load_again_stops_the_chunk(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    with lm_studio(load_status=500) as server:
+        with pytest.raises(LabelServerError, match="no model is loaded"):
+            label(store, server.url, reload=True)
+        assert "did not load its model anew" in caplog.text
+    with lm_studio() as server:
+        label(store, server.url, reload=True)
+        assert len(server.posted) == 2
 
 
 def test_an_embedding_model_is_not_chosen() -> None:

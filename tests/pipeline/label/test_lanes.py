@@ -1,53 +1,25 @@
 """How many questions a server is given at once; servers that go and come back; storms of refusals."""
 
-import asyncio
+import heapq
+import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from pipeline import settings as configuration
 from pipeline.label import labeler as labeling
-from pipeline.label import run
-from pipeline.label.answer import Answer
-from pipeline.label.labeler import Labeler, open_labeler
-from pipeline.label.lane import Lane
-from pipeline.label.options import Options
+from pipeline.label import lane, watch
+from pipeline.label.server import ServerProfile
 from pipeline.store import Store
 from tests.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, error, tokens
-from tests.pipeline.label.test_label_run import PARAMS, RIGHT, TEXTS
+from tests.pipeline.label import labelling
+from tests.pipeline.label.labelling import RIGHT, TEXTS, labels
 
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(f"sqlite:///{tmp_path / 'live.db'}") as opened:
-        yield opened
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "BACKOFF_S", (0.01, 0.02))
-    monkeypatch.setattr(run, "REVIVE_S", (0.05, 0.1))
-
-
-def label(store: Store, *urls: str, texts: list[str] = TEXTS, **params: Any) -> tuple[dict[str, Answer], Labeler]:
-    settings = configuration.load({"LLM_ENDPOINTS": ",".join(urls)}, env_file=Path("no.env"))
-
-    async def go() -> tuple[dict[str, Answer], Labeler]:
-        opened = await open_labeler(settings, store, Options.of({**PARAMS, "concurrency": 0, **params}))
-        try:
-            return await opened.raw_answers(texts), opened
-        finally:
-            await opened.close()
-
-    return asyncio.run(go())
-
-
-def labels(answers: dict[str, Answer]) -> dict[str, int | None]:
-    return {text: answer.label for text, answer in answers.items()}
+label = partial(labelling.label, concurrency=0)
 
 
 class Slots:
@@ -89,41 +61,95 @@ def test_a_single_slot_gets_one_question_at_a_time(store: Store) -> None:
     assert slots.most == 1
 
 
-def test_the_limit_grows_while_it_pays() -> None:
-    clock = Clock()
-    with clock:
-        lane = Lane("http://x", None)
-    for _ in range(200):  # a server with room for 16, whose answers take a second each
-        clock.forward(1 / min(lane.limit, 16))
-        with clock:
-            lane.answered()
-    assert 12 <= lane.limit <= 24
-    lane.too_many()
-    assert lane.limit < 18
-    with clock:
-        crowded = Lane("http://x", None)
-    for _ in range(200):  # more questions at once bring nothing
-        clock.forward(0.25)
-        with clock:
-            crowded.answered()
-    assert crowded.limit == 4
+class Simulated:
+    """A lane that is kept full and its server, in simulated time: how many at once, how busy were the slots."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, slots: int, seconds: float, timeout_s: float = 120, probe_s: float = 0.0
+    ) -> None:
+        self.now, self.slots, self.seconds = 0.0, slots, seconds
+        self.most, self.done, self.slower = 0, 0, 1.0
+        monkeypatch.setattr(lane, "time", self)
+        monkeypatch.setattr(watch, "time", self)
+        profile = ServerProfile("http://x/v1", "m", "logprobs", probe_s=probe_s or seconds)
+        self.lane = lane.Lane("http://x/v1", SimpleNamespace(profile=profile), timeout_s=timeout_s)  # type: ignore[arg-type]
+        self._free = [0.0] * slots  # when each slot has done what it has
+        self._answers: list[tuple[float, float]] = []  # when it comes, when it was asked
+        self._rng = random.Random(1)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def answer(self, count: int, spread: float = 0.0) -> None:
+        """Bring so many answers; each takes `seconds` in a slot, give or take a share of `spread`."""
+        for _ in range(count):
+            while len(self._answers) < self.lane.limit:
+                took = self.seconds * self.slower * self._rng.uniform(1 - spread, 1 + spread)
+                begin = max(self.now, heapq.heappop(self._free))
+                heapq.heappush(self._free, begin + took)
+                heapq.heappush(self._answers, (begin + took, self.now))
+            self.most = max(self.most, len(self._answers))
+            self.now, asked = heapq.heappop(self._answers)
+            self.done += 1
+            self.lane.answered(self.now - asked)
+
+    @property
+    def utilisation(self) -> float:
+        return self.done * self.seconds / (self.slots * self.now)
 
 
-class Clock:
-    """Time that only moves when told, in place of `time.monotonic`."""
+@pytest.mark.parametrize("spread", [0.0, 0.25])
+@pytest.mark.parametrize("slots", [3, 4, 7, 8, 16])
+def test_the_slots_of_a_server_that_tells_nothing_are_found(
+    monkeypatch: pytest.MonkeyPatch, slots: int, spread: float
+) -> None:
+    server = Simulated(monkeypatch, slots, 0.2)
+    server.answer(60 * slots, spread)
+    assert slots <= server.lane.limit <= 3 * slots
+    assert server.utilisation >= (0.95 if slots <= 8 else 0.93)
+    server.answer(3000, spread)
+    assert slots <= server.lane.limit <= 3 * slots, "looking again and again does not let it grow"
 
-    def __init__(self) -> None:
-        self.now = time.monotonic()
-        self._patch = pytest.MonkeyPatch()
 
-    def forward(self, seconds: float) -> None:
-        self.now += seconds
+def test_a_slow_server_with_one_slot_is_not_flooded(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Simulated(monkeypatch, 1, 30.0, timeout_s=120)
+    server.answer(600)
+    assert server.most == 2, "two at once: the second waits half a minute, no question comes near the timeout"
+    quick = Simulated(monkeypatch, 1, 0.5, timeout_s=120)
+    quick.answer(300)
+    assert quick.most <= 8
+    assert quick.lane.limit <= 5
+    assert quick.utilisation == pytest.approx(1, abs=0.02)
 
-    def __enter__(self) -> None:
-        self._patch.setattr(time, "monotonic", lambda: self.now)
 
-    def __exit__(self, *_: object) -> None:
-        self._patch.undo()
+def test_a_server_that_becomes_free_later_is_given_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Simulated(monkeypatch, 4, 0.2)
+    server.answer(100)
+    assert server.lane.limit <= 8
+    server._free += [server.now] * 12
+    server.answer(6000)
+    assert server.lane.limit >= 16
+
+
+def test_too_many_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Simulated(monkeypatch, 8, 0.2)
+    server.answer(100)
+    before = server.lane.limit
+    server.lane.too_many()
+    assert server.lane.limit == before * 3 // 4
+    server.answer(300)
+    assert server.lane.limit == before * 3 // 4
+
+
+def test_a_server_that_gets_slower_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Simulated(monkeypatch, 8, 0.2)
+    server.answer(1000)
+    assert server.lane.watch.slowdown == pytest.approx(1, abs=0.1)
+    assert str(server.lane.watch) == ""
+    server.slower = 3.0
+    server.answer(200)
+    assert server.lane.watch.slowdown == pytest.approx(3, abs=0.3)
+    assert " times slower than when this run began" in str(server.lane.watch)
 
 
 def test_a_fixed_number_is_kept(store: Store) -> None:

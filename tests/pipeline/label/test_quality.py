@@ -1,44 +1,35 @@
 """What is measured along with a chunk, and what stops its labels from being written."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pipeline import settings as configuration
 from pipeline.cut import COLUMNS as RAW_COLUMNS
 from pipeline.cut import labeled_path, raw_path
 from pipeline.files import write_csv
 from pipeline.label import LabelReport, QualityError, label_chunk
 from pipeline.label.agreement import Agreement, Judged, bands, cut_off
-from pipeline.label.prompt import load_prompt, neutralise, shown_text
-from pipeline.label.quality import Gold, read_canaries, sample
+from pipeline.label.prompt import Example, load_prompt, neutralise, shown_text
+from pipeline.label.quality import read_canaries, sample
 from pipeline.store import Store
 from tests.llm_stand_in import Reply, StandIn, asked_post, by_keyword, completion, tokens
+from tests.pipeline.label import labelling
+from tests.pipeline.label.labelling import settings_for
 
 PARAMS = {
-    "prompt": "mood-1",
-    "answer_mode": "auto",
-    "max_chars": 600,
-    "min_coverage": 0.95,
+    **labelling.PARAMS,
     "concurrency": 4,
     "timeout_s": 10,
     "max_attempts": 2,
     "gold_sample": 12,
     "min_kappa": 0.4,
-    "max_kappa_drop": 0.2,
     "repeat_share": 0.1,
     "max_canaries": 0.25,
 }
 MOODS = ("망했", "그냥", "최고")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(f"sqlite:///{tmp_path / 'live.db'}") as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -56,8 +47,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def label(root: Path, store: Store, url: str, number: int = 1, **params: Any) -> LabelReport:
-    settings = configuration.load({"LLM_ENDPOINTS": url}, env_file=Path("no.env"))
-    return label_chunk(number, settings=settings, store=store, params={**PARAMS, **params}, root=root)
+    return label_chunk(number, settings=settings_for(url), store=store, params={**PARAMS, **params}, root=root)
 
 
 def wrong_about(word: str) -> Callable[[dict[str, Any], int], Reply]:
@@ -115,9 +105,9 @@ def test_a_server_that_changed_under_the_same_name_is_noticed(root: Path, store:
     assert not labeled_path("0002", root).exists()
 
 
-def test_labels_that_disagree_with_people_are_not_written(root: Path, store: Store) -> None:
+def test_labels_that_disagree_with_the_gold_are_not_written(root: Path, store: Store) -> None:
     with StandIn(wrong_about("골드")) as server:
-        with pytest.raises(QualityError, match=r"κ with people on 12 gold texts is 0.00 \(label.min_kappa is 0.4\)"):
+        with pytest.raises(QualityError, match=r"κ on 12 gold texts is 0.00 \(label.min_kappa is 0.4\)"):
             label(root, store, server.url)
         assert not labeled_path("0001", root).parent.exists()
         assert label(root, store, server.url, min_kappa=-1.0).asked == 0
@@ -168,7 +158,7 @@ def test_a_self_contradicting_llm_is_reported(root: Path, store: Store) -> None:
 
 
 def test_the_sample_is_balanced_and_always_the_same() -> None:
-    gold = [Gold(f"글 {i}", "", (0, 1, 1, 1, 2)[i % 5]) for i in range(100)]
+    gold = [Example(f"글 {i}", "", (0, 1, 1, 1, 2)[i % 5]) for i in range(100)]
     drawn = sample(gold, 30)
     assert [sum(item.label == label for item in drawn) for label in range(3)] == [10, 10, 10]
     assert drawn == sample(list(reversed(gold)), 30)
