@@ -1,26 +1,25 @@
 """Features: texts to numbers, twice: the sequence of morphemes for the Bi-LSTM, and a bag of hashed n-grams.
 
-The bag (characters 1 to 4 within a word, morphemes 1 to 2) is what the wide path beside the Bi-LSTM reads: on a few
-hundred texts it knows far more than any sequence model can (benchmarks/README.md). Hashing needs no dictionary;
-the vocabulary of the sequence is a JSON file beside the model. Nothing is pickled.
+The bag (`pipeline.ngrams`) is what the wide path beside the Bi-LSTM reads: on a few hundred texts it knows far more
+than any sequence model can (benchmarks/README.md). Hashing needs no dictionary; the vocabulary of the sequence is a
+JSON file beside the model. Nothing is pickled.
 """
 
 import json
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.files import DataFileError, write_json
+from pipeline.ngrams import bags
 
 PAD, UNKNOWN = 0, 1
 VOCABULARY_FILE = "vocabulary.json"
-_LONGEST_GRAM = 4
-_BAG_MAX = 2000  # n-grams of a text that count: the most frequent; 600 characters have about 1,500 different ones
+FEATURES = 2  # raised whenever the same text gives other numbers: older weights would read nonsense in silence
 
 
 @dataclass(frozen=True)
@@ -47,14 +46,14 @@ class Vocabulary:
         to the longest text's, at most `max_tokens`.
         """
         index: dict[str, int] = self._index  # type: ignore[attr-defined]
-        longest = max((len(tokens) for tokens in tokenised), default=1)
+        longest = max(map(len, tokenised), default=1)
         width = length or max(1, min(self.max_tokens, longest))
         ids = np.zeros((len(tokenised), width), dtype=np.int32)
-        for row, tokens in enumerate(tokenised):
-            for column, token in enumerate(clip(tokens, width)):
-                ids[row, column] = index.get(token, UNKNOWN)
-            if not tokens:
-                ids[row, 0] = UNKNOWN  # a row of padding alone would have nothing to read
+        clipped = [clip(tokens, width) for tokens in tokenised]
+        sizes = np.fromiter(map(len, clipped), dtype=np.int64, count=len(clipped))
+        found = (index.get(token, UNKNOWN) for token in chain.from_iterable(clipped))
+        ids[np.arange(width) < sizes[:, None]] = np.fromiter(found, dtype=np.int32, count=int(sizes.sum()))
+        ids[sizes == 0, 0] = UNKNOWN  # a row of padding alone would have nothing to read
         return ids
 
     def inputs(
@@ -64,12 +63,13 @@ class Vocabulary:
 
         `texts` are as the tokenizer read them (`pipeline.text.for_model`). Bag rows are padded with weight 0.
         """
-        bags = [bag(text, tokens, self.buckets) for text, tokens in zip(texts, tokenised, strict=True)]
-        width = max(1, max((len(ids) for ids, _ in bags), default=1))
-        ids = np.zeros((len(bags), width), dtype=np.int32)
-        weights = np.zeros((len(bags), width), dtype=np.float32)
-        for row, (buckets, frequencies) in enumerate(bags):
-            ids[row, : len(buckets)], weights[row, : len(buckets)] = buckets, frequencies
+        rows = bags(texts, tokenised, self.buckets)
+        sizes = np.diff(rows.indptr)
+        width = max(1, int(sizes.max(initial=0)))
+        filled = np.arange(width) < sizes[:, None]
+        ids = np.zeros(filled.shape, dtype=np.int32)
+        weights = np.zeros(filled.shape, dtype=np.float32)
+        ids[filled], weights[filled] = rows.indices, rows.data
         return {"ids": self.encode(tokenised, length), "bag": ids, "bag_tf": weights}
 
     def save(self, folder: Path) -> None:
@@ -77,6 +77,7 @@ class Vocabulary:
         write_json(
             folder / VOCABULARY_FILE,
             {
+                "features": FEATURES,
                 "tokenizer": self.tokenizer,
                 "max_tokens": self.max_tokens,
                 "buckets": self.buckets,
@@ -90,9 +91,18 @@ class Vocabulary:
         path = folder / VOCABULARY_FILE
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            return cls(document["tokenizer"], document["max_tokens"], document["buckets"], tuple(document["tokens"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            version = document.get("features", 1)
+            vocabulary = cls(
+                document["tokenizer"], document["max_tokens"], document["buckets"], tuple(document["tokens"])
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataFileError(f"{path} can't be read ({error}): `dvc checkout {folder}` restores it") from None
+        if version != FEATURES:
+            raise DataFileError(
+                f"{path} is of features version {version}, this code makes version {FEATURES}: check out the commit"
+                f" that trained the model (its tag), or train it again with `dvc repro train`"
+            )
+        return vocabulary
 
 
 def clip(tokens: Sequence[str], width: int) -> Sequence[str]:
@@ -103,30 +113,20 @@ def clip(tokens: Sequence[str], width: int) -> Sequence[str]:
     return [*tokens[:head], *tokens[len(tokens) - (width - head) :]]
 
 
-def bag(text: str, tokens: Sequence[str], buckets: int) -> tuple[np.ndarray, np.ndarray]:
-    """Buckets (int32) of a text's n-grams, each once, and 1 + log(how often) (float32), both of shape (n,).
-
-    Characters: all runs of 1 to 4 within a word and its edges (scikit-learn's char_wb). Morphemes: single and pairs.
-    """
-    grams: list[str] = []
-    for word in text.split():
-        padded = f" {word} "
-        for n in range(1, _LONGEST_GRAM + 1):
-            grams.extend("c" + padded[i : i + n] for i in range(len(padded) - n + 1))
-    grams.extend("m" + token for token in tokens)
-    grams.extend(f"b{first} {second}" for first, second in pairwise(tokens))
-    counts = Counter(zlib.crc32(gram.encode("utf-8", "replace")) % buckets for gram in grams)
-    kept = counts.most_common(_BAG_MAX)
-    return (
-        np.array([bucket for bucket, _ in kept], dtype=np.int32),
-        (1.0 + np.log(np.array([count for _, count in kept] or [1], dtype=np.float32)))[: len(kept)],
-    )
-
-
 def build_vocabulary(
-    tokenised: Sequence[Sequence[str]], *, tokenizer: str, max_tokens: int, buckets: int, size: int, min_count: int
+    tokenised: Sequence[Sequence[str]],
+    *,
+    tokenizer: str,
+    max_tokens: int,
+    buckets: int,
+    size: int,
+    min_count: int,
+    known: Sequence[str] = (),
 ) -> Vocabulary:
-    """The `size` most frequent tokens that occur at least `min_count` times."""
+    """The `size` most frequent tokens that occur at least `min_count` times; then, where there is room, `known` ones.
+
+    `known` are an older model's tokens in its order: what it has learned of words that are rare today is kept.
+    """
     counts = Counter(token for tokens in tokenised for token in tokens)
     kept = sorted((t for t, n in counts.items() if n >= min_count), key=lambda t: (-counts[t], t))
-    return Vocabulary(tokenizer, max_tokens, buckets, tuple(kept[:size]))
+    return Vocabulary(tokenizer, max_tokens, buckets, tuple(dict.fromkeys([*kept, *known]))[:size])

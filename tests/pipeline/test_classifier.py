@@ -1,5 +1,6 @@
 """The thing that serves a model."""
 
+import gc
 import json
 import os
 import shutil
@@ -10,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import classifier as module
 from pipeline.classifier import METADATA_FILE, Classifier, ProductionModel, calibrate, read_metadata
-from pipeline.features import VOCABULARY_FILE
+from pipeline.features import VOCABULARY_FILE, Vocabulary
 from pipeline.files import DataFileError, write_json
-from pipeline.model import MODEL_FILE
+from pipeline.model import MODEL_FILE, load_network
 from pipeline.prepare import Example
 from pipeline.promote import replace_folder
+from pipeline.text import for_model, tokenizer
+from pipeline.token_cache import CACHE
 from tests.pipeline.conftest import TINY_VERSION
 
 ModelCopy = Callable[[Path, str], Path]
@@ -42,6 +46,64 @@ def test_a_batch_is_the_texts_one_by_one_in_order(classifier: Classifier, texts:
     np.testing.assert_allclose(found, classifier.probabilities(texts), atol=1e-6)
     np.testing.assert_allclose(found[::-1], classifier.probabilities(texts[::-1]), atol=1e-6)
     assert len({tuple(row.round(5)) for row in found}) > 20  # or the order could not be seen
+
+
+def test_it_says_what_the_network_says(classifier: Classifier, tiny_model: Path, texts: list[str]) -> None:
+    network, vocabulary = load_network(tiny_model), Vocabulary.load(tiny_model)
+    read = [for_model(text) for text in texts]
+    inputs = vocabulary.inputs(read, tokenizer(vocabulary.tokenizer)(texts))
+    expected = calibrate(network(inputs, training=False).numpy().astype(float), classifier.metadata["temperature"])
+    np.testing.assert_allclose(classifier.probabilities(texts), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("at_once", "in_a_pass", "cells"), [(7, 3, 1 << 19), (1, 1, 1), (300, 300, 2000)])
+def test_slices_and_passes_change_nothing(
+    classifier: Classifier,
+    texts: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: int,
+    in_a_pass: int,
+    cells: int,
+) -> None:
+    expected = classifier.probabilities(texts)
+    monkeypatch.setattr(module, "_SLICE", at_once)
+    monkeypatch.setattr(module, "_BATCH", in_a_pass)
+    monkeypatch.setattr(module, "_CELLS", cells)
+    np.testing.assert_allclose(classifier.probabilities(texts), expected, atol=1e-6)
+
+
+def test_a_pass_holds_so_many_texts_and_ngrams(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = ["가" * 10, "가" * 4000, "가", "", "가" * 3000, "가" * 20, "가" * 5]
+    tokens = [list(text) for text in read]
+    assert list(module._batches(read, tokens)) == [[3, 2, 6, 0, 5, 4, 1]]  # the fewest tokens first
+    monkeypatch.setattr(module, "_BATCH", 3)
+    assert list(module._batches(read, tokens)) == [[3, 2, 6], [0, 5, 4], [1]]
+    monkeypatch.setattr(module, "_CELLS", 6 * 3000)
+    assert list(module._batches(read, tokens)) == [[3, 2, 6], [0, 5], [4], [1]]  # too long a text stands alone
+    assert list(module._batches([], [])) == []
+
+
+def test_what_fails_beside_fails_here(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> np.ndarray:
+        raise RuntimeError("no memory")
+
+    monkeypatch.setattr(module, "_SLICE", 2)
+    monkeypatch.setattr(classifier, "_judge", broken)
+    with pytest.raises(RuntimeError, match="no memory"):
+        classifier.probabilities(["노답"] * 9)
+
+
+def test_tokens_are_remembered_where_it_is_asked_for(
+    tmp_path: Path, tiny_model: Path, classifier: Classifier, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Classifier.load(tiny_model).predict(texts) == classifier.predict(texts)
+    assert not CACHE.exists()
+    expected = classifier.probabilities(texts)
+    np.testing.assert_array_equal(Classifier.load(tiny_model, remember=True).probabilities(texts), expected)
+    assert CACHE.exists()
+    monkeypatch.setattr("pipeline.token_cache.tokenizer", None)  # not to be asked again
+    np.testing.assert_array_equal(Classifier.load(tiny_model, remember=True).probabilities(texts), expected)
 
 
 def test_more_texts_than_a_pass_takes(classifier: Classifier, texts: list[str]) -> None:
@@ -109,6 +171,17 @@ def test_the_temperature_of_the_metadata_is_used(tmp_path: Path, model_copy: Mod
     np.testing.assert_allclose(Classifier.load(folder).probabilities(["노답"]), expected, atol=1e-6)
 
 
+def test_an_answer_under_the_models_threshold_is_not_certain(tmp_path: Path, model_copy: ModelCopy) -> None:
+    folder = model_copy(tmp_path / "model", OLD)
+    metadata = {name: value for name, value in read_metadata(folder).items() if name != "abstain_below"}
+    write_json(folder / METADATA_FILE, metadata)
+    verdict = Classifier.load(folder).predict(["노답"])[0]
+    assert verdict.certain  # a model without a threshold is never unsure
+    for threshold, certain in ((verdict.confidence, True), (verdict.confidence + 1e-6, False)):
+        write_json(folder / METADATA_FILE, {**metadata, "abstain_below": threshold})
+        assert Classifier.load(folder).predict(["노답"])[0].certain is certain
+
+
 @pytest.mark.parametrize("name", [MODEL_FILE, VOCABULARY_FILE, METADATA_FILE])
 def test_a_missing_file_is_named(tmp_path: Path, model_copy: ModelCopy, name: str) -> None:
     folder = model_copy(tmp_path / "model", OLD)
@@ -169,6 +242,20 @@ def test_a_half_written_folder_keeps_the_old_model(tmp_path: Path, model_copy: M
     after = production.current()
     assert after is not None
     assert after.version == NEW
+
+
+def test_models_that_were_replaced_are_freed(tmp_path: Path, model_copy: ModelCopy) -> None:
+    def graphs() -> int:
+        return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())
+
+    models = [model_copy(tmp_path / version, version) for version in (OLD, NEW)]
+    production = ProductionModel(tmp_path / "production")
+    counts = []
+    for n in range(4):
+        replace_folder(models[n % 2], tmp_path / "production")
+        assert production.current() is not None
+        counts.append(graphs())
+    assert counts == [counts[0]] * 4
 
 
 def test_a_removed_folder_keeps_the_old_model(tmp_path: Path, model_copy: ModelCopy) -> None:

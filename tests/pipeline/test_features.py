@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.features import PAD, UNKNOWN, VOCABULARY_FILE, Vocabulary, bag, build_vocabulary, clip
-from pipeline.files import DataFileError
+from pipeline.features import FEATURES, PAD, UNKNOWN, VOCABULARY_FILE, Vocabulary, build_vocabulary, clip
+from pipeline.files import DataFileError, write_json
+from pipeline.ngrams import bags
 
 WORDS = Vocabulary("kiwi", 6, 64, ("노답", "갓겜", "패치"))
 
@@ -63,15 +64,40 @@ def test_a_broken_file_is_named(tmp_path: Path, data: bytes | None) -> None:
         Vocabulary.load(tmp_path)
 
 
-def test_the_bag_holds_characters_within_words_and_morphemes_each_once_with_its_log_frequency() -> None:
-    buckets, weights = bag("갓 갓겜", ["갓", "갓겜"], 1 << 20)
-    assert len(set(buckets.tolist())) == len(buckets)
-    # " 갓 " gives 3 single, 2 double, 1 triple; " 갓겜 " 4, 3, 2, 1; one pair and two single morphemes.
-    assert float(np.exp(weights - 1).sum()) == pytest.approx(6 + 10 + 3, rel=1e-4)
-    longer, _ = bag("갓 갓겜 갓", ["갓", "갓겜", "갓"], 1 << 20)
-    assert set(buckets.tolist()) < set(longer.tolist())
-    assert bag("", [], 64)[0].shape == bag("", [], 64)[1].shape == (0,)
-    assert len(bag("가나다라마바사 " * 1000, [str(i) for i in range(9000)], 1 << 18)[0]) == 2000
+@pytest.mark.parametrize("version", [None, FEATURES - 1, FEATURES + 1, "2"])
+def test_a_model_of_other_features_is_refused(tmp_path: Path, version: object) -> None:
+    WORDS.save(tmp_path)
+    document = json.loads((tmp_path / VOCABULARY_FILE).read_text(encoding="utf-8"))
+    assert document.pop("features") == FEATURES
+    write_json(tmp_path / VOCABULARY_FILE, document | ({} if version is None else {"features": version}))
+    with pytest.raises(
+        DataFileError, match=rf"is of features version {version or 1}, this code makes version {FEATURES}"
+    ):
+        Vocabulary.load(tmp_path)
+
+
+def test_a_million_tokens_are_encoded_fast_and_many_texts_as_one_by_one() -> None:
+    texts = [["노답", "모름"] * n for n in (0, 1, 2, 3, 4, 500_000)]
+    together = WORDS.encode(texts)
+    for row, tokens in enumerate(texts):
+        alone = WORDS.encode([tokens])
+        np.testing.assert_array_equal(together[row, : alone.shape[1]], alone[0])
+        assert not together[row, alone.shape[1] :].any()
+
+
+def test_the_bag_that_the_network_reads_is_the_one_that_training_counts() -> None:
+    texts, tokens = ["갓겜", "", "노답 패치 노답"], [["갓겜"], [], ["노답", "패치", "노답"]]
+    inputs = WORDS.inputs(texts, tokens)
+    dense = np.zeros((3, 64), dtype=np.float32)
+    for row in range(3):
+        np.add.at(dense[row], inputs["bag"][row], inputs["bag_tf"][row])
+    np.testing.assert_array_equal(dense, bags(texts, tokens, 64).toarray())
+    assert {name: array.dtype.name for name, array in inputs.items()} == {
+        "ids": "int32",
+        "bag": "int32",
+        "bag_tf": "float32",
+    }
+    assert WORDS.inputs([""], [[]])["bag"].shape == (1, 1)
 
 
 def test_inputs_of_a_batch_are_the_inputs_of_each_text_padded_with_weight_zero() -> None:
