@@ -130,11 +130,16 @@ def newest(frame: pl.DataFrame, limit: int = 30) -> pl.DataFrame:
             row["job"] if row["job"] != NO_JOB else row["job_group"],
             SOURCES.get(row["source"] or "", "–"),
             f"{row['posted_at'][5:10]} {row['posted_at'][11:16]}",
-            f"[보기]({row['url']})" if _ADDRESS.fullmatch(row["url"]) else "",
+            link(row["url"], "보기"),
         )
         for row in top.iter_rows(named=True)
     ]
     return pl.DataFrame(rows, schema=dict.fromkeys(NEWEST_COLUMNS, pl.String), orient="row")
+
+
+def link(url: str, name: str) -> str:
+    """A Markdown link, nothing when the address is not a plain one."""
+    return f"[{name}]({url})" if _ADDRESS.fullmatch(url) else ""
 
 
 def keyword_table(rows: Sequence[Keyword]) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from app import charts
+from app.suspects import Suspect
 from pipeline.keywords import Keyword
 
 # Name -> days shown (None: all), days before them to compare the keywords with.
@@ -31,6 +32,8 @@ class VerdictLike(Protocol):
     def confidence(self) -> float: ...
     @property
     def tokens(self) -> tuple[tuple[str, float], ...]: ...
+    @property
+    def certain(self) -> bool: ...
 
 
 class ClassifierLike(Protocol):
@@ -91,9 +94,18 @@ class Dashboard:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """One analysed text, normalised. Without a model `verdict` and `version` are None."""
+    """One analysed text, normalised. Without a model `verdict` and `version` are None.
+
+    `suspect` is the collected post that the text is of: its title may be shown, the text may not.
+    """
 
     id: str
     text: str
     verdict: VerdictLike | None
     version: str | None
+    suspect: Suspect | None = None
+
+    @property
+    def shown(self) -> str:
+        """What the page may show of the text."""
+        return self.suspect.title if self.suspect else self.text

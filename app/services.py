@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import charts
 from app.limits import RateLimiter, TimedCache
 from app.records import PERIODS, Analysis, ClassifierLike, Dashboard, Filters, ModelProvider, Progress, Refused
+from app.suspects import Suspect, Suspects
 from pipeline import boards, clock
 from pipeline.keywords import keywords, word_cloud
 from pipeline.store import Feedback, Store
@@ -52,11 +53,13 @@ class Services:
         chunk_size: int,
         archive_size: int,
         stopwords: Collection[str] = (),
+        suspects: Suspects | None = None,
         now: Callable[[], datetime] = clock.now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store, self._model, self._stopwords, self._now = store, model, frozenset(stopwords), now
         self._sizes = chunk_size, archive_size
+        self._suspects = suspects or Suspects(store)
         self._frames = TimedCache(CACHE_SECONDS, size=len(PERIODS), clock=monotonic)
         self._dashboards = TimedCache(CACHE_SECONDS, size=32, clock=monotonic)
         self._analyses = RateLimiter(ANALYSES_PER_MINUTE, 60, clock=monotonic)
@@ -185,9 +188,29 @@ class Services:
         """
         cleaned = accepted(text)
         _slow_down(self._analyses, client)
+        return self._judge(cleaned)
+
+    def suspects(self) -> list[Suspect]:
+        """Posts whose label looks wrong and that nobody has judged yet; empty when they can't be read."""
+        try:
+            return self._suspects.read()
+        except SQLAlchemyError:
+            log.exception("the suspicious labels can't be read")
+            return []
+
+    def review(self, key: str, *, client: str) -> Analysis:
+        """What the model says of a post whose label looks wrong (`Suspect.key`), ready for feedback. Raises Refused."""
+        _slow_down(self._analyses, client)
+        suspect = next((one for one in self.suspects() if one.key == key), None)
+        if suspect is None:
+            raise Refused("이 글은 이미 다른 분이 살펴보았습니다. 다른 글을 골라 주세요.")
+        return self._judge(suspect.text, suspect)
+
+    def _judge(self, cleaned: str, suspect: Suspect | None = None) -> Analysis:
         classifier = self.classifier()
         try:
-            verdict = classifier.predict([cleaned], explain=True)[0] if classifier else None
+            # The words of a post are not explained: together they would be the post.
+            verdict = classifier.predict([cleaned], explain=suspect is None)[0] if classifier else None
         except Exception:
             log.exception("the model can't judge a text of %d characters", len(cleaned))
             raise Refused("모델이 답하지 못했습니다. 잠시 뒤에 다시 해 주세요.") from None
@@ -196,6 +219,7 @@ class Services:
             text=cleaned,
             verdict=verdict,
             version=classifier.version if classifier else None,
+            suspect=suspect,
         )
 
     def add_feedback(self, analysis: Analysis | None, label: int | None, *, client: str, session: str) -> int:
@@ -211,7 +235,7 @@ class Services:
             self._answered[analysis.id] = None
             while len(self._answered) > ANSWERED_KEPT:
                 self._answered.popitem(last=False)
-        verdict = analysis.verdict
+        verdict, suspect = analysis.verdict, analysis.suspect
         try:
             return self._store.add_feedback(
                 Feedback(
@@ -220,6 +244,8 @@ class Services:
                     predicted=verdict.label if verdict else None,
                     confidence=verdict.confidence if verdict else None,
                     model_version=analysis.version,
+                    board_id=suspect.board_id if suspect else None,
+                    post_id=suspect.post_id if suspect else None,
                     client=self.session_hash(session),
                 )
             )

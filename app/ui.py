@@ -33,13 +33,14 @@ def build_ui(services: Services) -> gr.Blocks:
 
 def _endpoints(services: Services) -> None:
     def analyse(text: str, request: gr.Request) -> dict[str, Any]:
-        """Label, probabilities, words and model version of a text (all null without a model)."""
+        """Label, whether the model is sure, probabilities, words and model version (all null without a model)."""
         made = _asked(lambda: services.analyse(text, client=live.client_of(request)))
         verdict = made.verdict
         return {
             "text": made.text,
             "label": SENTIMENTS[verdict.label] if verdict else None,
             "confidence": float(verdict.confidence) if verdict else None,
+            "certain": bool(verdict.certain) if verdict else None,
             "probabilities": live.probabilities(verdict) if verdict else None,
             "words": [[word, float(weight)] for word, weight in verdict.tokens] if verdict else [],
             "model_version": made.version,

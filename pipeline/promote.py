@@ -2,10 +2,13 @@
 
 Pure: it looks at files and params only. The challenger wins when there is no champion to compare with, or when
 on gold its macro-F1 is not worse by more than `tolerance` (paired bootstrap), no mood's recall is under its floor
-and it answers a smoke test. Otherwise production stays the champion. `python -m pipeline.promote`.
+and it passed the smoke test (which `evaluate` makes, as it has the model in memory). Otherwise production stays the
+champion. `python -m pipeline.promote`.
 """
 
+import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +16,13 @@ import numpy as np
 
 from pipeline import settings, stage
 from pipeline.champion import CHAMPION, has_champion
-from pipeline.classifier import PRODUCTION, Classifier, read_metadata
-from pipeline.evaluate import EVALUATION, NAMES, macro_f1
+from pipeline.classifier import METADATA_FILE, PRODUCTION, read_metadata
+from pipeline.evaluate import CARD_FILE, EVALUATION, NAMES, SMOKE_FILE, macro_f1
 from pipeline.files import DataFileError, read_csv, write_json
 from pipeline.train import CANDIDATE
 
 DECISION_FILE = Path("models/decision.json")
-_SMOKE = ("이번 패치 진짜 최고다 너무 재밌어", "사냥터 추천 좀 해주세요", "버그투성이에 하향까지 노답이네")
+PRODUCTION_CARD = "EVALUATION.md"  # the evaluation card, beside the model it is about
 
 
 def worse_share(
@@ -92,17 +95,13 @@ def decide(
     return {"verdict": "promoted" if won else "rejected", "reasons": reasons, **figures}
 
 
-def smoke_test(folder: Path) -> str:
-    """Empty when the model loads and answers sensibly; else what went wrong."""
+def smoke_error() -> str:
+    """What `evaluate` found when it asked the candidate; empty when it answers sensibly. Raises DataFileError."""
+    path = EVALUATION / SMOKE_FILE
     try:
-        probabilities = Classifier.load(folder).probabilities(_SMOKE)
-    except (DataFileError, OSError, ValueError) as error:
-        return f"it does not load: {error}"
-    if not np.isfinite(probabilities).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-6):
-        return "its probabilities are not finite or do not sum to one"
-    if np.allclose(probabilities, probabilities[0], atol=1e-6):
-        return "it answers every text alike"
-    return ""
+        return str(json.loads(path.read_text(encoding="utf-8"))["error"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataFileError(f"{path} can't be read ({error}): `dvc repro evaluate` makes it") from None
 
 
 def write_production() -> dict[str, Any]:
@@ -115,28 +114,33 @@ def write_production() -> dict[str, Any]:
         return np.array(values).reshape(len(rows), 3).argmax(axis=1)
 
     champion = predicted("champion") if has_champion() else None
-    decision = decide(labels, predicted("candidate"), champion, smoke_test(CANDIDATE), settings.params("promote"))
+    decision = decide(labels, predicted("candidate"), champion, smoke_error(), settings.params("promote"))
     decision["challenger"] = read_metadata(CANDIDATE)["version"]
     decision["champion"] = read_metadata(CHAMPION)["version"] if champion is not None else None
     if decision["verdict"] == "rejected" and champion is None:
         raise DataFileError(f"the first model can't be served: {'; '.join(decision['reasons'])}")
     winner = CANDIDATE if decision["verdict"] == "promoted" else CHAMPION
     decision["production"] = read_metadata(winner)["version"]
-    replace_folder(winner, PRODUCTION)
+    # The champion's folder has its own card: it is a copy of what was in production.
+    card = {PRODUCTION_CARD: EVALUATION / CARD_FILE} if winner == CANDIDATE else {}
+    replace_folder(winner, PRODUCTION, card)
     write_json(DECISION_FILE, decision)
     return decision
 
 
-def replace_folder(source: Path, target: Path) -> None:
-    """Make `target` a copy of `source`; its metadata.json is written last, so that readers swap to a whole model."""
+def replace_folder(source: Path, target: Path, more: Mapping[str, Path] | None = None) -> None:
+    """Make `target` a copy of `source` with `more` files by name.
+
+    metadata.json is written last, so that readers swap to a whole model.
+    """
     target.mkdir(parents=True, exist_ok=True)
-    wanted = sorted((p for p in source.iterdir()), key=lambda p: p.name == "metadata.json")
-    for path in wanted:
-        temporary = target / f".{path.name}.tmp"
-        shutil.copyfile(path, temporary)
-        temporary.replace(target / path.name)
+    wanted = {path.name: path for path in source.iterdir()} | dict(more or {})
+    for name in sorted(wanted, key=lambda name: (name == METADATA_FILE, name)):
+        temporary = target / f".{name}.tmp"
+        shutil.copyfile(wanted[name], temporary)
+        temporary.replace(target / name)
     for path in target.iterdir():
-        if path.name not in {p.name for p in wanted}:
+        if path.name not in wanted:
             path.unlink()
 
 

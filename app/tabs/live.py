@@ -4,8 +4,11 @@ from typing import Any
 
 import gradio as gr
 
+from app import charts
 from app.records import Analysis, Refused, VerdictLike
 from app.services import MAX_CHARACTERS, Services, accepted
+from app.suspects import Suspect
+from pipeline import abstain
 from pipeline.keywords import COLOURS
 from pipeline.labels import SENTIMENTS
 
@@ -15,6 +18,7 @@ EXAMPLES = (
     "본섭 패치 언제인지 아시는 분 계신가요?",
     "또 너프라니 이제 접을 때가 됐나 보다 ㅠㅠ",
 )
+UNCERTAIN = f"**{abstain.UNCERTAIN}**: 모델이 확신하지 못합니다. 가장 그럴듯한 것을 보여 드립니다."
 NO_MODEL = "아직 모델이 없습니다. 그래도 정답을 골라 보내 주시면 첫 학습에 쓰입니다."
 # A word is marked when hiding it changes the label's probability by a hundredth at least, and by a fifth of
 # what hiding the strongest word does: less is noise.
@@ -54,7 +58,16 @@ def build(services: Services, demo: gr.Blocks) -> None:
         analysed = gr.Textbox(label="분석한 문장", interactive=False, lines=1, max_lines=6)
         answer = gr.Radio(list(CHOICES), value=None, label="정답", info="이 문장의 분위기는 무엇인가요?")
         send = gr.Button("의견 보내기", variant="primary")
+    with gr.Group(visible=False) as doubting:
+        suspects = gr.Dropdown(
+            [],
+            value=None,
+            label="라벨이 의심되는 글",
+            info="배운 라벨이 틀린 것 같은 글입니다. 하나를 골라 원문을 읽고 정답을 알려 주세요.",
+            filterable=False,
+        )
     counter = gr.Markdown()
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     shown = [analysis, result, words, note, asking, analysed, answer, send]
 
     def check(text: str) -> Any:
@@ -71,18 +84,18 @@ def build(services: Services, demo: gr.Blocks) -> None:
             # Not gr.Error: that lays "Error" over every part of the answer until someone closes it.
             gr.Warning(str(refused))
             return [gr.skip()] * len(shown)
-        verdict = made.verdict
-        marked = highlighted(verdict) if verdict else []
-        return (
-            made,
-            gr.Label(probabilities(verdict) if verdict else None, visible=verdict is not None),
-            gr.HighlightedText(marked, visible=bool(marked)),
-            f"모델 버전 {made.version}" if verdict else NO_MODEL,
-            gr.Group(visible=True),
-            made.text,
-            gr.Radio(value=None, interactive=True),
-            gr.Button("의견 보내기", interactive=True),
-        )
+        return answer_of(made)
+
+    def on_review(key: str | None, request: gr.Request) -> Any:
+        try:
+            return answer_of(services.review(key or "", client=client_of(request)))
+        except Refused as refused:
+            gr.Warning(str(refused))
+            return [gr.skip()] * len(shown)
+
+    def on_suspects() -> Any:
+        choices = [(suspect_name(suspect), suspect.key) for suspect in services.suspects()]
+        return gr.Group(visible=bool(choices)), gr.Dropdown(choices, value=None)
 
     def on_feedback(made: Analysis | None, chosen: str | None, request: gr.Request) -> Any:
         label = SENTIMENTS.index(chosen) if chosen in SENTIMENTS else None
@@ -116,8 +129,42 @@ def build(services: Services, demo: gr.Blocks) -> None:
         api_visibility="private",
         concurrency_id="write",
         concurrency_limit=1,
+    ).success(on_suspects, None, [doubting, suspects], **quiet)
+    suspects.input(on_review, suspects, shown, api_visibility="private", concurrency_id="predict", concurrency_limit=4)
+    demo.load(on_count, None, counter, **quiet)
+    demo.load(on_suspects, None, [doubting, suspects], **quiet)
+
+
+def answer_of(made: Analysis) -> tuple[Any, ...]:
+    """What the page shows of an analysis: state, probabilities, words, note, and the question for feedback."""
+    verdict = made.verdict
+    marked = highlighted(verdict) if verdict else []
+    return (
+        made,
+        gr.Label(probabilities(verdict) if verdict else None, visible=verdict is not None),
+        gr.HighlightedText(marked, visible=bool(marked)),
+        note_of(made),
+        gr.Group(visible=True),
+        made.shown,
+        gr.Radio(value=None, interactive=True),
+        gr.Button("의견 보내기", interactive=True),
     )
-    demo.load(on_count, None, counter, api_visibility="private", show_progress="hidden")
+
+
+def note_of(made: Analysis) -> str:
+    """Markdown beside the result: how sure the model is, which one it is; of a post the label it has and its link."""
+    lines = [f"모델 버전 {made.version}" if made.verdict else NO_MODEL]
+    if made.verdict and not made.verdict.certain:
+        lines.insert(0, UNCERTAIN)
+    if made.suspect:
+        link = charts.link(made.suspect.url, "원문 읽기")
+        lines.append(f"이 글은 지금 **{SENTIMENTS[made.suspect.label]}**으로 배웠습니다. {link}".strip())
+    return "\n\n".join(lines)
+
+
+def suspect_name(suspect: Suspect) -> str:
+    """How a post stands in the list: the label it has, the one it may deserve, its title."""
+    return f"[{SENTIMENTS[suspect.label]} → {SENTIMENTS[suspect.suggested]}?] {suspect.title}"
 
 
 def probabilities(verdict: VerdictLike) -> dict[str, float]:

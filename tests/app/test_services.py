@@ -10,7 +10,7 @@ from app.limits import RateLimiter, TimedCache
 from app.records import Filters, Refused
 from app.services import ANALYSES_PER_MINUTE, FEEDBACK_PER_MINUTE, MAX_CHARACTERS, accepted, job_choices
 from pipeline.store import Store
-from tests.app.world import NOW, VERSION, Model, fill, services_of
+from tests.app.world import NOW, VERSION, Model, fill, flag, services_of
 
 
 def feedback_rows(store: Store) -> list[dict]:
@@ -133,6 +133,32 @@ def test_feedback_that_was_not_stored_can_be_sent_again(store, model):
     with store.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE away RENAME TO feedback")
     assert services.add_feedback(made, 2, client="a", session="s") > 0
+
+
+def test_a_suspect_is_judged_and_corrected_without_being_shown(store, model, tmp_path: Path):
+    services = services_of(store, model, flag(tmp_path / "suspects.csv", (2295, 1001), (2295, 1002)))
+    made = services.review("2295:1001", client="a")
+    assert made.text == "비숍 이야기 1\n본문"  # what the model learned from, so that the correction outvotes it
+    assert made.shown == "비숍 이야기 1"
+    assert made.verdict.tokens == ()  # the words together would be the post
+    services.add_feedback(made, 2, client="a", session="s")
+    assert [suspect.key for suspect in services.suspects()] == ["2295:1002"]
+    for gone in ("2295:1001", "1:1", "", "2295:1002; DROP TABLE posts"):
+        with pytest.raises(Refused, match="다른 글을 골라"):
+            services.review(gone, client="a")
+    typed = services.analyse("최고", client="a")
+    services.add_feedback(typed, 0, client="a", session="s")
+    *_, review, other = feedback_rows(store)
+    assert (review["text"], review["label"], review["board_id"], review["post_id"]) == (made.text, 2, 2295, 1001)
+    assert (typed.shown, other["board_id"], other["post_id"]) == ("최고", None, None)
+
+
+def test_without_a_database_there_are_no_suspects(store, model, tmp_path: Path, caplog):
+    services = services_of(store, model, flag(tmp_path / "suspects.csv", (2295, 1001)))
+    with store.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE posts RENAME TO away")
+    assert services.suspects() == []
+    assert "suspicious labels can't be read" in caplog.text
 
 
 @pytest.mark.parametrize("label", [None, 3, -1, "긍정"])

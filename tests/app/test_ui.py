@@ -10,7 +10,7 @@ import pytest
 
 from pipeline import clock
 from pipeline.store import Store
-from tests.app.world import CANARY, VERSION, Model, Running, WordClassifier, fill, services_of
+from tests.app.world import CANARY, VERSION, Model, Running, WordClassifier, fill, flag, services_of
 
 sync_api = pytest.importorskip("playwright.sync_api")
 CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(path).exists()), None)
@@ -29,10 +29,15 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Store]]:
+def suspects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("evaluation") / "suspects.csv"
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory, suspects: Path) -> Iterator[tuple[Running, Store]]:
     with Store(f"sqlite:///{tmp_path_factory.mktemp('ui') / 'live.db'}") as store:
         fill(store, clock.now())
-        with Running(services_of(store, Model(WordClassifier()))) as running:
+        with Running(services_of(store, Model(WordClassifier()), suspects)) as running:
             yield running, store
 
 
@@ -137,6 +142,43 @@ def test_feedback_goes_from_the_sentence_to_the_row(browser, world, expect):
         ).one()
     assert row[:4] == (text, 0, 2, VERSION)
     assert re.fullmatch("[0-9a-f]{32}", row[4])
+
+
+def test_an_unsure_answer_is_called_so(browser, world, expect):
+    with visit(browser, world[0].url) as page:
+        page.get_by_role("tab", name=LIVE).click()
+        analyse(page, "아는 낱말이 없는 글")
+        expect(page.get_by_text("모델이 확신하지 못합니다")).to_be_visible()
+        expect(page.get_by_test_id("중립-confidence-set")).to_be_visible()
+        analyse(page, "최고")
+        expect(page.get_by_text("모델이 확신하지 못합니다")).to_have_count(0)
+
+
+def test_a_suspicious_label_is_corrected_and_leaves_the_list(browser, world, expect, suspects):
+    running, store = world
+    flag(suspects, (5974, 1), (2295, 1003))
+    with visit(browser, running.url) as page:
+        page.get_by_role("tab", name=LIVE).click()
+        page.get_by_label("라벨이 의심되는 글").click()
+        expect(page.get_by_role("option")).to_have_count(2)
+        expect(page.get_by_role("option").first).to_contain_text(CANARY)  # a hostile title is text
+        page.get_by_role("option", name="[부정 → 긍정?] 비숍 이야기 3").click()
+        expect(page.get_by_label("분석한 문장")).to_have_value("비숍 이야기 3")
+        expect(page.get_by_text("지금 부정으로 배웠습니다")).to_be_visible()
+        link = page.get_by_role("link", name="원문 읽기")
+        assert link.get_attribute("href") == "https://www.inven.co.kr/board/maple/2295/1003"
+        assert "본문" not in page.locator("main").inner_text()
+        page.get_by_role("radio", name="긍정").check()
+        page.get_by_role("button", name="의견 보내기").click()
+        expect(page.get_by_role("button", name="보냈습니다")).to_be_disabled()
+        page.get_by_label("라벨이 의심되는 글").click()
+        expect(page.get_by_role("option")).to_have_count(1)
+        page.get_by_role("option").click()
+        expect(page.get_by_label("분석한 문장")).to_have_value(CANARY)
+        expect(page.get_by_role("link", name="원문 읽기")).to_have_count(0)  # its address is no plain one
+    with store.reading() as connection:
+        row = connection.exec_driver_sql("SELECT text, label, board_id, post_id FROM feedback ORDER BY id DESC").first()
+    assert tuple(row) == ("비숍 이야기 3\n본문", 2, 2295, 1003)
 
 
 def test_too_long_and_empty_texts_are_refused_in_korean(browser, world, expect):

@@ -8,13 +8,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import uvicorn
 
 from app.server import create_app
 from app.services import Services
+from app.suspects import Suspects
 from pipeline.clock import KST
+from pipeline.evaluate.suspects import COLUMNS
+from pipeline.files import write_csv
 from pipeline.store import Feedback, Post, Prediction, Store
 
 CANARY = '<img src=x onerror="window.canary=1"> ![x](http://outside.example/x.png)'
@@ -31,6 +35,7 @@ class Verdict:
     probabilities: tuple[float, float, float]
     confidence: float
     tokens: tuple[tuple[str, float], ...]
+    certain: bool
 
 
 class WordClassifier:
@@ -50,7 +55,7 @@ class WordClassifier:
         label = shares.index(max(shares))
         sign = label - 1
         tokens = tuple((word, weight * sign / 4) for word, weight in weights) if explain else ()
-        return Verdict(label, shares, shares[label], tokens)
+        return Verdict(label, shares, shares[label], tokens, shares[label] >= 0.5)
 
 
 class Model:
@@ -98,9 +103,18 @@ def fill(store: Store, now: datetime = NOW) -> None:
     store.add_feedback(Feedback(text="비숍 이야기 0", label=2, board_id=2295, post_id=1000))
 
 
-def services_of(store: Store, model: Model, **options: Any) -> Services:
-    """The page's services with the project's sizes."""
-    return Services(store, model, chunk_size=1000, archive_size=100, stopwords={"이야기"}, **options)
+def services_of(store: Store, model: Model, suspects: Path = Path("none.csv"), **options: Any) -> Services:
+    """The page's services with the project's sizes. `suspects` is the file of suspicious labels."""
+    options = {"stopwords": {"이야기"}, "suspects": Suspects(store, suspects), **options}
+    return Services(store, model, chunk_size=1000, archive_size=100, **options)
+
+
+def flag(path: Path, *posts: tuple[int, int], source: str = "chunk-0001") -> Path:
+    """A file of suspicious labels as `evaluate` writes it: these posts, 부정 that may be 긍정."""
+    marks = {"label": "부정", "label_probability": 0.1, "suggested": "긍정", "suggested_probability": 0.8}
+    ids = [{"row": i, "board_id": board, "post_id": post} for i, (board, post) in enumerate(posts)]
+    write_csv(path, [{**one, **marks, "source": source, "excerpt": ""} for one in ids], COLUMNS)
+    return path
 
 
 class Running:

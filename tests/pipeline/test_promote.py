@@ -11,11 +11,10 @@ import pytest
 import yaml
 
 from pipeline.champion import CHAMPION, write_champion
-from pipeline.classifier import METADATA_FILE, PRODUCTION, read_metadata
-from pipeline.evaluate import EVALUATION, NAMES
-from pipeline.files import DataFileError, file_hash, write_csv, write_json
-from pipeline.model import MODEL_FILE, load_network, save_network
-from pipeline.promote import DECISION_FILE, decide, replace_folder, smoke_test, worse_share, write_production
+from pipeline.classifier import METADATA_FILE, PRODUCTION
+from pipeline.evaluate import CARD_FILE, EVALUATION, NAMES, SMOKE_FILE
+from pipeline.files import DataFileError, write_csv, write_json, write_text
+from pipeline.promote import DECISION_FILE, PRODUCTION_CARD, decide, replace_folder, worse_share, write_production
 from pipeline.train import CANDIDATE
 from tests.pipeline.conftest import TINY_VERSION
 
@@ -123,29 +122,6 @@ def test_the_decision_is_the_same_every_time() -> None:
     assert verdict(SLIGHTLY_WRONG, RIGHT, tolerance=0.1) == verdict(SLIGHTLY_WRONG, RIGHT, tolerance=0.1)
 
 
-# --- the smoke test -------------------------------------------------------------------------------------
-
-
-def with_weights(folder: Path, value: float) -> Path:
-    network = load_network(folder)
-    network.set_weights([np.full_like(weight, value) for weight in network.get_weights()])
-    save_network(network, folder, TINY_VERSION)
-    metadata = read_metadata(folder)
-    write_json(folder / METADATA_FILE, {**metadata, "model_sha256": file_hash(folder / MODEL_FILE)})
-    return folder
-
-
-def test_smoke_test(tmp_path: Path, tiny_model: Path) -> None:
-    assert smoke_test(tiny_model) == ""
-    shutil.copytree(tiny_model, tmp_path / "model")
-    assert smoke_test(with_weights(tmp_path / "model", 0.0)) == "it answers every text alike"
-    assert "not finite" in smoke_test(with_weights(tmp_path / "model", float("nan")))
-    data = (tiny_model / MODEL_FILE).read_bytes()
-    (tmp_path / "model" / MODEL_FILE).write_bytes(data[: len(data) // 2])
-    assert smoke_test(tmp_path / "model").startswith("it does not load: ")
-    assert smoke_test(tmp_path / "nowhere").startswith("it does not load: ")
-
-
 # --- the stage ------------------------------------------------------------------------------------------
 
 
@@ -161,8 +137,8 @@ def project(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
-def judged(candidate: np.ndarray, champion: np.ndarray | None) -> None:
-    """Write `gold.csv` as `evaluate` does: one-hot probabilities of these labels."""
+def judged(candidate: np.ndarray, champion: np.ndarray | None, smoke_error: str = "") -> None:
+    """Write `gold.csv`, the smoke test and the card as `evaluate` does: one-hot probabilities of these labels."""
     columns = ["row", "label"] + [f"{model}_{name}" for model in ("candidate", "champion") for name in NAMES]
     rows = []
     for i, label in enumerate(LABELS):
@@ -172,6 +148,8 @@ def judged(candidate: np.ndarray, champion: np.ndarray | None) -> None:
             row.update({f"champion_{name}": float(champion[i] == k) for k, name in enumerate(NAMES)})
         rows.append(row)
     write_csv(EVALUATION / "gold.csv", rows, columns)
+    write_json(EVALUATION / SMOKE_FILE, {"error": smoke_error})
+    write_text(EVALUATION / CARD_FILE, f"# Card of {TINY_VERSION}\n")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -184,12 +162,14 @@ def test_the_first_model_goes_into_production(project: Path) -> None:
     assert json.loads(DECISION_FILE.read_text(encoding="utf-8")) == decision
     assert decision["verdict"] == "promoted"
     assert (decision["challenger"], decision["champion"], decision["production"]) == (TINY_VERSION, None, TINY_VERSION)
-    assert contents(PRODUCTION) == contents(CANDIDATE)
+    card = {PRODUCTION_CARD: f"# Card of {TINY_VERSION}\n".encode()}
+    assert contents(PRODUCTION) == contents(CANDIDATE) | card
 
 
 def test_the_better_of_two_goes_into_production(project: Path, model_copy: Callable[[Path, str], Path]) -> None:
     shutil.rmtree(CHAMPION)
     model_copy(CHAMPION, OLD)
+    write_text(CHAMPION / PRODUCTION_CARD, f"# Card of {OLD}\n")  # it was in production
     judged(NO_POSITIVE, RIGHT)
     decision = write_production()
     assert decision["verdict"] == "rejected"
@@ -197,15 +177,27 @@ def test_the_better_of_two_goes_into_production(project: Path, model_copy: Calla
     assert contents(PRODUCTION) == contents(CHAMPION)
     judged(RIGHT, NO_POSITIVE)
     assert write_production()["production"] == TINY_VERSION
-    assert contents(PRODUCTION) == contents(CANDIDATE)
+    card = {PRODUCTION_CARD: f"# Card of {TINY_VERSION}\n".encode()}
+    assert contents(PRODUCTION) == contents(CANDIDATE) | card
 
 
 def test_a_first_model_that_cannot_be_served_is_an_error(project: Path) -> None:
-    with_weights(CANDIDATE, 0.0)
-    judged(RIGHT, None)
+    judged(RIGHT, None, "it answers every text alike")
     with pytest.raises(DataFileError, match="first model can't be served: smoke test: it answers every text alike"):
         write_production()
     assert not PRODUCTION.exists()
+
+
+def test_a_better_model_that_failed_the_smoke_test_is_not_served(
+    project: Path, model_copy: Callable[[Path, str], Path]
+) -> None:
+    shutil.rmtree(CHAMPION)
+    model_copy(CHAMPION, OLD)
+    judged(RIGHT, NO_POSITIVE, "its probabilities are not finite or do not sum to one")
+    assert write_production()["production"] == OLD
+    (EVALUATION / SMOKE_FILE).write_text("{}", encoding="utf-8")
+    with pytest.raises(DataFileError, match=r"smoke\.json can't be read.*`dvc repro evaluate`"):
+        write_production()
 
 
 # --- the folder -----------------------------------------------------------------------------------------
