@@ -5,31 +5,44 @@
 
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
-from scipy.sparse import csr_matrix, diags
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import normalize
+from scipy.optimize import minimize_scalar
 
 from pipeline import settings, stage
+from pipeline.abstain import abstain_below
 from pipeline.catalog import Catalog, read_catalog
+from pipeline.champion import CHAMPION, has_champion
 from pipeline.classifier import METADATA_FILE, calibrate
-from pipeline.features import Vocabulary, bag, build_vocabulary
+from pipeline.deep import Start, chosen_rows, deep_logits, fit_deep
+from pipeline.features import Vocabulary, build_vocabulary
 from pipeline.files import DataFileError, file_hash, write_csv, write_json, write_text
 from pipeline.labels import SENTIMENTS
-from pipeline.model import MODEL_FILE, build_deep, join_wide, make_deterministic, quiet_keras, save_network
+from pipeline.model import MODEL_FILE, build_deep, join_wide, make_deterministic, save_network
 from pipeline.prepare import PREPARED, SETS, Example, read_set
-from pipeline.text import for_model, tokenizer
+from pipeline.text import Tokenizer
+from pipeline.token_cache import CachedTokenizer
+from pipeline.wide import bag_matrix, fit_mix, fit_wide, softmax, wide_logits
 
 CANDIDATE = Path("models/candidate")
 _PACKAGES = ("tensorflow", "keras", "numpy", "kiwipiepy", "konlpy", "scikit-learn")
 
 
-def sample_weights(examples: list[Example]) -> np.ndarray:
+@dataclass(frozen=True)
+class Trained:
+    """What training makes: the network, its vocabulary, facts for the metadata, and the learning curve by epoch."""
+
+    network: Any
+    vocabulary: Vocabulary
+    facts: dict[str, Any]
+    curve: list[dict[str, float]]
+
+
+def sample_weights(examples: Sequence[Example]) -> np.ndarray:
     """Each example's own weight times its class's, so that every mood weighs the same in total. Mean 1."""
     own = np.array([example.weight for example in examples])
     labels = np.array([example.label for example in examples])
@@ -50,150 +63,98 @@ def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return float(round(minimize_scalar(loss, bounds=(0.3, 5.0), method="bounded").x, 4))
 
 
-def fit_wide(
-    bags: csr_matrix, labels: np.ndarray, weights: np.ndarray, strength: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The logistic regression on TF-IDF of the bags: idf (buckets,), weights (buckets, 3), bias (3,), float32.
-
-    `bags` holds 1 + log(tf), shape (texts, buckets); `strength` is scikit-learn's C. idf is smoothed as there.
-    """
-    seen = np.bincount(bags.indices, minlength=bags.shape[1])
-    idf = np.log((1 + bags.shape[0]) / (1 + seen)) + 1
-    regression = LogisticRegression(C=strength, max_iter=300)
-    regression.fit(normalize(bags @ diags(idf)), labels, sample_weight=weights)
-    table = regression.coef_.T * (seen > 0)[:, None]  # an n-gram that training never saw says nothing
-    return idf.astype(np.float32), table.astype(np.float32), regression.intercept_.astype(np.float32)
-
-
-def wide_logits(bags: csr_matrix, idf: np.ndarray, table: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """The wide path's logits, shape (texts, 3)."""
-    return np.asarray(normalize(bags @ diags(idf.astype(np.float64))) @ table + bias)
-
-
-def fit_mix(wide: np.ndarray, deep: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """How much wide and deep logits count: least log-loss on held-out rows, drawn to (1, 0) when they are few.
-
-    The sequence model has to earn its weight: on a few hundred texts it is the one that overfits (macro-F1 on gold
-    of the base model: Bi-LSTM alone 0.49, drawn to (1, 1) 0.67, to (1, 0) 0.78). The draw weighs as much as ten
-    rows.
-    """
-    if not len(labels):
-        return 1.0, 0.0
-
-    def loss(mix: np.ndarray) -> float:
-        probabilities = _softmax(mix[0] * wide + mix[1] * deep)
-        surprise = -np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-12, 1)).sum()
-        return float((surprise + 10 * ((mix - (1.0, 0.0)) ** 2).sum()) / (len(labels) + 10))
-
-    found = minimize(loss, x0=np.array([1.0, 0.5]), bounds=[(0.0, 4.0)] * 2, method="L-BFGS-B").x
-    return round(float(found[0]), 4), round(float(found[1]), 4)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    scaled = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
-
-
 def train(
-    training: list[Example], validation: list[Example], params: dict[str, Any], tokenizer_name: str
-) -> tuple[Any, Vocabulary, dict[str, Any], list[dict[str, float]]]:
-    """Fit the network. Returns it with its vocabulary, facts for the metadata, and the learning curve.
+    training: list[Example],
+    validation: list[Example],
+    params: dict[str, Any],
+    split: Tokenizer,
+    start: Start | None = None,
+) -> Trained:
+    """Fit the network: from nothing, or from `start` (`pipeline.deep`), for which `params` are the section `train`.
 
-    The Bi-LSTM learns by gradient descent, the wide path as a logistic regression; the validation texts say when
-    to stop, how much each counts, and the temperature. Raises DataFileError when a mood has no example: such a
-    model could never say it.
+    The wide path is a logistic regression on every text, the Bi-LSTM learns by gradient descent; the validation texts
+    say when to stop, how much each counts, the temperature, and from which confidence on an answer counts.
     """
+    make_deterministic(params["seed"])
+    tokens = split([example.text for example in training])
+    vocabulary = build_vocabulary(
+        tokens,
+        tokenizer=split.name,
+        max_tokens=params["max_tokens"],
+        buckets=params["wide_buckets"],
+        size=params["vocabulary"],
+        min_count=params["min_count"],
+        known=start.tokens if start else (),
+    )
+    labels = label_array(training)
+    rows = bag_matrix([example.text for example in training], tokens, vocabulary.buckets)
+    wide = fit_wide(rows, labels, sample_weights(training), params["wide_c"])
+
+    deep = build_deep(vocabulary.size, params)
+    read = np.arange(len(training))
+    warm = bool(start and start.fits(deep) and start.news(training))
+    if start and warm:
+        read = chosen_rows(training, start, params["replay"], params["seed"])
+        start.copy_to(deep, vocabulary)
+    some = [training[i] for i in read]
+    held = None
+    if validation:
+        held_tokens = split([example.text for example in validation])
+        held = vocabulary.encode(held_tokens), label_array(validation), sample_weights(validation)
+    curve = fit_deep(
+        vocabulary.encode([tokens[i] for i in read]),
+        labels[read],
+        sample_weights(some),
+        held,
+        deep,
+        params,
+        warm=warm,
+    )
+    mix, temperature, threshold = (1.0, 0.0), 1.0, 0.0
+    if held:
+        held_rows = bag_matrix([example.text for example in validation], held_tokens, vocabulary.buckets)
+        said_wide, said_deep = wide_logits(held_rows, *wide), deep_logits(deep, held[0])
+        mix = fit_mix(said_wide, said_deep, held[1])
+        probabilities = softmax(mix[0] * said_wide + mix[1] * said_deep)
+        temperature = fit_temperature(probabilities, held[1])
+        threshold = abstain_below(calibrate(probabilities, temperature), held[1], params["abstain_precision"])
+    facts = {
+        "temperature": temperature,
+        "abstain_below": threshold,
+        "mix": {"wide": mix[0], "deep": mix[1]},
+        "epochs": len(curve),
+        "vocabulary": vocabulary.size,
+        "warm_start": start.version if start and warm else None,
+        "texts_deep": len(some),
+    }
+    return Trained(join_wide(deep, *wide, mix), vocabulary, facts, curve)
+
+
+def label_array(examples: Sequence[Example]) -> np.ndarray:
+    """Labels, int64 of shape (examples,)."""
+    return np.array([example.label for example in examples], dtype=np.int64)
+
+
+def check_moods(training: Sequence[Example]) -> None:
+    """Raises DataFileError when a mood has no example: such a model could never say it."""
     present = {example.label for example in training}
     if missing := [SENTIMENTS[label] for label in range(3) if label not in present]:
         raise DataFileError(
             f"{PREPARED / 'train.csv'} has no example of {', '.join(missing)}: add some to the base file"
         )
-    keras = quiet_keras()
-    make_deterministic(params["seed"])
-    split = tokenizer(tokenizer_name)
-    tokens = split([example.text for example in training])
-    vocabulary = build_vocabulary(
-        tokens,
-        tokenizer=tokenizer_name,
-        max_tokens=params["max_tokens"],
-        buckets=params["wide_buckets"],
-        size=params["vocabulary"],
-        min_count=params["min_count"],
-    )
-    labels, weights = label_array(training), sample_weights(training)
-    bags = bag_matrix(training, tokens, vocabulary.buckets)
-    wide = fit_wide(bags, labels, weights, params["wide_c"])
-
-    deep = build_deep(vocabulary.size, params)
-    deep.compile(
-        optimizer=keras.optimizers.AdamW(params["learning_rate"]),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=params["label_smoothing"]),
-        weighted_metrics=["accuracy"],
-    )
-    one_hot, width = np.eye(3, dtype=np.float32), params["max_tokens"]
-    held_out, held_tokens = None, split([example.text for example in validation]) if validation else []
-    if validation:
-        held_labels = label_array(validation)
-        held_out = (
-            vocabulary.encode(held_tokens, width),
-            one_hot[held_labels],
-            sample_weights(validation).astype(np.float32),
-        )
-    history = deep.fit(
-        vocabulary.encode(tokens, width),
-        one_hot[labels],
-        sample_weight=weights.astype(np.float32),
-        validation_data=held_out,
-        batch_size=params["batch"],
-        epochs=params["epochs"],
-        callbacks=[
-            keras.callbacks.EarlyStopping(
-                monitor="val_loss" if held_out else "loss", patience=params["patience"], restore_best_weights=True
-            )
-        ],
-        verbose=0,
-    ).history
-    mix, temperature = (1.0, 0.0), 1.0
-    if held_out:
-        said_wide = wide_logits(bag_matrix(validation, held_tokens, vocabulary.buckets), *wide)
-        said_deep = deep.predict(held_out[0], verbose=0)
-        mix = fit_mix(said_wide, said_deep, held_labels)
-        temperature = fit_temperature(_softmax(mix[0] * said_wide + mix[1] * said_deep), held_labels)
-    curve = [
-        {"epoch": i + 1, **{name: round(float(values[i]), 6) for name, values in sorted(history.items())}}
-        for i in range(len(history["loss"]))
-    ]
-    facts = {
-        "temperature": temperature,
-        "mix": {"wide": mix[0], "deep": mix[1]},
-        "epochs": len(curve),
-        "vocabulary": vocabulary.size,
-    }
-    return join_wide(deep, *wide, mix), vocabulary, facts, curve
-
-
-def label_array(examples: list[Example]) -> np.ndarray:
-    """Labels, int64 of shape (examples,)."""
-    return np.array([example.label for example in examples], dtype=np.int64)
-
-
-def bag_matrix(examples: list[Example], tokenised: Sequence[Sequence[str]], buckets: int) -> csr_matrix:
-    """1 + log(tf) of every hashed n-gram, shape (examples, buckets)."""
-    bags = [bag(for_model(e.text), tokens, buckets) for e, tokens in zip(examples, tokenised, strict=True)]
-    starts = np.cumsum([0, *(len(ids) for ids, _ in bags)])
-    ids, values = (np.concatenate(parts) for parts in zip(*bags, strict=True))
-    return csr_matrix((values.astype(np.float64), ids, starts), shape=(len(bags), buckets))
 
 
 def write_candidate(folder: Path = CANDIDATE) -> None:
     """Train from `data/prepared/` and write the candidate's folder."""
     catalog, params, text_params = read_catalog(), settings.params("train"), settings.params("text")
     sets = {name: read_set(name) for name in SETS}
-    network, vocabulary, facts, curve = train(sets["train"], sets["validation"], params, text_params["tokenizer"])
+    check_moods(sets["train"])
+    start = Start.load(CHAMPION) if params["warm_start"] and has_champion() else None
+    trained = train(sets["train"], sets["validation"], params, CachedTokenizer(text_params["tokenizer"]), start)
     folder.mkdir(parents=True, exist_ok=True)
-    save_network(network, folder, catalog.version)
-    vocabulary.save(folder)
-    write_csv(folder / "history.csv", curve, list(curve[0]))
+    save_network(trained.network, folder, catalog.version)
+    trained.vocabulary.save(folder)
+    write_csv(folder / "history.csv", trained.curve, list(trained.curve[0]))
     metadata = {
         "version": catalog.version,
         "chunks": list(catalog.chunks),
@@ -209,7 +170,7 @@ def write_candidate(folder: Path = CANDIDATE) -> None:
             "cpu": platform.machine(),
         },
         "model_sha256": file_hash(folder / MODEL_FILE),
-        **facts,
+        **trained.facts,
     }
     write_text(folder / "README.md", model_card(metadata, catalog, sets))
     write_json(folder / METADATA_FILE, metadata)  # last: who sees it sees a whole folder
@@ -219,6 +180,8 @@ def model_card(metadata: dict[str, Any], catalog: Catalog, sets: dict[str, list[
     """The model's README: what it is, what it learned from, what it is not for."""
     kinds = sorted({example.source.split("-")[0] for example in sets["train"]})
     counts = {kind: sum(e.source.split("-")[0] == kind for e in sets["train"]) for kind in kinds}
+    warm = metadata["warm_start"]
+    went_on = f"gone on from model {warm}" if warm else "from nothing"
     lines = [
         f"# Maple Pulse model {metadata['version']}",
         "",
@@ -232,7 +195,9 @@ def model_card(metadata: dict[str, Any], catalog: Catalog, sets: dict[str, list[
         *(f"| training texts from {kind} | {counts[kind]} |" for kind in kinds),
         f"| validation texts | {len(sets['validation'])} |",
         f"| tokenizer, vocabulary | {metadata['tokenizer']}, {metadata['vocabulary']} |",
-        f"| epochs, temperature | {metadata['epochs']}, {metadata['temperature']} |",
+        f"| Bi-LSTM | {went_on}; {metadata['texts_deep']} texts, {metadata['epochs']} epochs |",
+        f"| temperature | {metadata['temperature']} |",
+        f"| 불확실 | below a confidence of {metadata['abstain_below']} |",
         f"| weight of wide and deep | {metadata['mix']['wide']}, {metadata['mix']['deep']} |",
         "",
         "Chunk labels come from an LLM, corrections from people, base labels from the base file's authors.",

@@ -29,7 +29,7 @@ _COPIED = (
     ".dvcignore",
     ".gitignore",
 )
-TINY = {"epochs": 2, "embedding": 8, "units": [8, 8], "dense": 8, "vocabulary": 500, "max_tokens": 24}
+TINY = {"epochs": 2, "embedding": 8, "units": [8, 8], "min_steps": 0, "vocabulary": 500, "max_tokens": 24}
 ENVIRONMENT = os.environ | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     "GIT_AUTHOR_NAME": "Test",

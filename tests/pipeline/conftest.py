@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from pipeline.catalog import NO_CHAMPION, Catalog, write_catalog
+from pipeline.champion import CHAMPION, write_champion
 from pipeline.classifier import METADATA_FILE
 from pipeline.clock import KST
 from pipeline.files import write_json
@@ -31,7 +32,7 @@ TINY_TRAIN = {
     "wide_c": 4.0,
     "embedding": 8,
     "units": [6, 4],
-    "dense": 6,
+    "min_steps": 0,
     "learning_rate": 0.02,
     "batch": 16,
     "epochs": 2,
@@ -88,6 +89,7 @@ def tiny_inputs(tmp_path_factory: pytest.TempPathFactory, base_examples: list[Ex
     write_catalog(Catalog(TINY_VERSION, NO_CHAMPION, ("0001",), ()), root / "data" / "catalog.yaml")
     sets = {"train": base_examples[:48], "validation": base_examples[48:], "test_chunk": [], "test_base": []}
     write_sets(sets, root / PREPARED)
+    write_champion(NO_CHAMPION, root / CHAMPION)
     return root
 
 

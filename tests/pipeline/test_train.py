@@ -10,17 +10,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from scipy.sparse import csr_matrix
 
 from pipeline.classifier import METADATA_FILE, calibrate
 from pipeline.files import DataFileError, content_hash, read_csv
 from pipeline.model import MODEL_FILE
 from pipeline.prepare import Example
-from pipeline.train import fit_mix, fit_temperature, fit_wide, sample_weights, train, wide_logits
+from pipeline.text import tokenizer
+from pipeline.train import check_moods, fit_temperature, sample_weights, train
 from tests.pipeline.conftest import TINY_TRAIN, TINY_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
-EASY = {"units": [8], "max_tokens": 4, "dropout": 0.0, "learning_rate": 0.05, "batch": 8, "epochs": 12}
+EASY = {
+    "units": [8],
+    "max_tokens": 4,
+    "dropout": 0.0,
+    "word_dropout": 0.0,
+    "learning_rate": 0.05,
+    "batch": 8,
+    "epochs": 12,
+}
 
 
 def test_what_a_trained_folder_holds(tiny_model: Path, tiny_inputs: Path) -> None:
@@ -47,7 +55,7 @@ def test_what_a_trained_folder_holds(tiny_model: Path, tiny_inputs: Path) -> Non
 
 @pytest.mark.slow
 def test_another_process_makes_the_same_bytes(tiny_model: Path, tiny_inputs: Path, tmp_path: Path) -> None:
-    for name in ("params.yaml", "data"):
+    for name in ("params.yaml", "data", "models/champion"):
         source = tiny_inputs / name
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, tmp_path / name)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "12345"}
@@ -60,20 +68,20 @@ def test_it_learns_what_can_be_learned(base_examples: list[Example], tiny_inputs
     params = yaml.safe_load((tiny_inputs / "params.yaml").read_text(encoding="utf-8"))["train"]
     words = ("노답", "질문", "갓겜")
     easy = [Example(f"{words[label]} {i}", label, 1.0, "base") for i in range(16) for label in range(3)]
-    network, vocabulary, facts, curve = train(easy, [], {**params, **EASY}, "kiwi")
-    assert facts["temperature"] == 1.0  # nothing held out to fit it on
-    assert facts["vocabulary"] == vocabulary.size
-    assert [row["epoch"] for row in curve] == list(range(1, facts["epochs"] + 1))
-    assert curve[-1]["loss"] < curve[0]["loss"]
-    inputs = vocabulary.inputs(words, [[word] for word in words])
-    assert network(inputs, training=False).numpy().argmax(axis=1).tolist() == [0, 1, 2]
+    trained = train(easy, [], {**params, **EASY}, tokenizer("kiwi"))
+    assert trained.facts["temperature"] == 1.0  # nothing held out to fit it on
+    assert trained.facts["vocabulary"] == trained.vocabulary.size
+    assert [row["epoch"] for row in trained.curve] == list(range(1, trained.facts["epochs"] + 1))
+    assert trained.curve[-1]["loss"] < trained.curve[0]["loss"]
+    inputs = trained.vocabulary.inputs(words, [[word] for word in words])
+    assert trained.network(inputs, training=False).numpy().argmax(axis=1).tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("kept", "message"), [({0, 1}, "긍정"), ({1}, "부정, 긍정"), (set(), "부정, 중립, 긍정")])
 def test_a_missing_mood_is_named(base_examples: list[Example], kept: set[int], message: str) -> None:
     some = [example for example in base_examples if example.label in kept]
     with pytest.raises(DataFileError, match=rf"train\.csv has no example of {message}: add some to the base file"):
-        train(some, [], {}, "kiwi")
+        check_moods(some)
 
 
 def test_moods_weigh_the_same_and_corrections_more() -> None:
@@ -97,28 +105,3 @@ def test_temperature_is_found_again() -> None:
     assert fit_temperature(honest, labels) == pytest.approx(1.0, abs=0.1)
     assert fit_temperature(overconfident, labels) == pytest.approx(2.5, abs=0.25)
     assert fit_temperature(overconfident[:29], labels[:29]) == 1.0  # too few to tell
-
-
-def test_the_wide_path_is_the_regression_and_unseen_grams_say_nothing() -> None:
-    rng = np.random.default_rng(1)
-    labels = np.arange(60) % 3
-    dense = (rng.random((60, 20)) < 0.2) * 1.0
-    dense[np.arange(60), labels] = 1.0  # the first three buckets give the label away
-    idf, table, bias = fit_wide(csr_matrix(np.pad(dense, ((0, 0), (0, 4)))), labels, np.ones(60), 4.0)
-    assert (table[20:] == 0).all()
-    assert idf[3:20].min() > idf[:3].min()  # what is rare weighs more
-    logits = wide_logits(csr_matrix(np.pad(dense, ((0, 0), (0, 4)))), idf, table, bias)
-    assert (logits.argmax(axis=1) == labels).mean() > 0.95
-
-
-def test_the_sequence_model_earns_its_weight_on_held_out_texts() -> None:
-    labels = np.arange(300) % 3
-    right, noise = 4.0 * np.eye(3)[labels], np.random.default_rng(1).normal(size=(300, 3))
-    wide, deep = fit_mix(noise, right, labels)
-    assert deep > wide
-    wide, deep = fit_mix(right, noise, labels)
-    assert wide > 0.5
-    assert deep < 0.2
-    few = fit_mix(noise[:3], right[:3], labels[:3])
-    assert few[1] < deep + 0.5  # three texts do not prove much
-    assert fit_mix(noise[:0], right[:0], labels[:0]) == (1.0, 0.0)

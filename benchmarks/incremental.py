@@ -1,0 +1,200 @@
+"""Incremental: month after month on a dated stream, is our release as good as training on everything each time?
+
+Movie reviews in the order of their dates, thinned to `--chunks` chunks of 1,000 over twelve years, labelled by their
+ratings (three moods). The first of them are the general text, of which a part is a fixed test set. After each chunk
+three policies release a model, and each is tested on the chunk that comes next (prequential) and on the fixed set:
+
+- ours: prepare's mix (window, general text 1:1) and a warm start, as params.yaml says;
+- newest: from nothing on the newest chunk alone, the replaced system's way;
+- bound: from nothing on all chunks so far and all general text (every `--bound-every` chunks: it is slow).
+
+    make bench BENCH=incremental
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import texts
+from benchmarks.harness import RESULTS, Row, report
+from benchmarks.quality import go_on_from
+from pipeline import settings
+from pipeline.classifier import Classifier
+from pipeline.deep import Start
+from pipeline.evaluate.figures import macro_f1
+from pipeline.files import write_csv
+from pipeline.prepare import Example
+from pipeline.train import Trained, label_array, train
+
+CHUNK = 1000
+GENERAL, FIXED = 4000, 3000  # texts of the general set to learn from, and to be tested on
+VALIDATION = 0.1
+
+
+@dataclass
+class Policy:
+    """A way to release: what it scored after each chunk, and the CPU seconds its trainings took."""
+
+    name: str
+    after: list[int] = field(default_factory=list)
+    next_chunk: list[float] = field(default_factory=list)
+    fixed: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def at(self, values: Sequence[float], chunks: Sequence[int]) -> float:
+        """The mean of `values` over the releases after those chunks."""
+        return float(np.mean([value for chunk, value in zip(self.after, values, strict=True) if chunk in chunks]))
+
+
+def stream(chunks: int, path: Path) -> tuple[list[Example], list[Example], list[list[Example]]]:
+    """General text to learn from, the fixed test set, and the chunks in the order of their dates."""
+    every = texts.nsmc_stream(path)
+    first, later = every[: GENERAL + FIXED], every[GENERAL + FIXED :]
+    drawn = np.random.default_rng(texts.SPLIT_SEED).permutation(len(first))
+    general, fixed = ([first[i] for i in np.sort(part)] for part in (drawn[FIXED:], drawn[:FIXED]))
+    kept = [later[i] for i in np.linspace(0, len(later) - 1, chunks * CHUNK).astype(int)]
+    posts = [Example(example.text, example.label, 1.0, f"chunk-{i // CHUNK + 1:04d}") for i, example in enumerate(kept)]
+    return general, fixed, [posts[i : i + CHUNK] for i in range(0, len(posts), CHUNK)]
+
+
+def released(examples: Sequence[Example], params: dict[str, Any], start: Start | None) -> tuple[Trained, float]:
+    """A model of these texts, a tenth held out by a text's own hash, and the CPU seconds that training took."""
+    out = [hash_share(example.text) < VALIDATION for example in examples]
+    training = [example for example, held in zip(examples, out, strict=True) if not held]
+    validation = [example for example, held in zip(examples, out, strict=True) if held]
+    split = texts.cached(settings.params("text")["tokenizer"])
+    split([example.text for example in examples])  # known to the cache, as in a release: training alone is timed
+    began = time.process_time()
+    return train(training, validation, params, split, start), time.process_time() - began
+
+
+def hash_share(text: str) -> float:
+    """A number in [0, 1) that depends on the text alone."""
+    import zlib
+
+    return zlib.crc32(text.encode()) / 2**32
+
+
+def scores(trained: Trained, sets: Sequence[Sequence[Example]]) -> list[float]:
+    """Macro-F1 on each set."""
+    split = texts.cached(trained.vocabulary.tokenizer)
+    model = Classifier(trained.network, trained.vocabulary, {"version": "benchmark", **trained.facts}, split)
+    found = []
+    for examples in sets:
+        answers = model.probabilities([example.text for example in examples]).argmax(axis=1)
+        found.append(macro_f1(label_array(list(examples)), answers))
+    return found
+
+
+def run(chunks: int, bound_every: int, path: Path) -> tuple[dict[str, Policy], float]:
+    """Every policy over the stream; the second figure is the general model's macro-F1 on the fixed set."""
+    params, window = settings.params("train"), settings.params("catalog")["window"]
+    general, fixed, posts = stream(chunks + 1, path)
+    base, _ = released(general, params, None)
+    (at_first,) = scores(base, [fixed])
+    print(f"general text alone: fixed set {at_first:.4f}", flush=True)
+    start = go_on_from(base, "base")
+    policies = {name: Policy(name) for name in ("ours", "newest", "bound")}
+    for number in range(1, chunks + 1):
+        seen = [example for chunk in posts[max(0, number - window) : number] for example in chunk]
+        known = np.random.default_rng(number).permutation(len(general))[: len(seen)]
+        rows = [*seen, *(general[i] for i in known)]
+        plans = {"ours": (rows, start), "newest": (posts[number - 1], None)}
+        if number % bound_every == 0 or number == chunks:
+            plans["bound"] = ([example for chunk in posts[:number] for example in chunk] + general, None)
+        for name, (examples, warm) in plans.items():
+            trained, seconds = released(examples, params, warm)
+            ahead, then = scores(trained, [posts[number], fixed])
+            policy = policies[name]
+            policy.after.append(number)
+            policy.next_chunk.append(ahead)
+            policy.fixed.append(then)
+            policy.seconds.append(seconds)
+            mix = trained.facts["mix"]
+            print(
+                f"chunk {number}: {name}: next {ahead:.4f}, fixed {then:.4f}, {seconds:.1f} s,"
+                f" wide {mix['wide']:.2f} deep {mix['deep']:.2f}",
+                flush=True,
+            )
+            if name == "ours":
+                sources = frozenset(f"chunk-{i:04d}" for i in range(1, number + 1))
+                start = Start(f"{number:04d}", sources, trained.vocabulary.tokens, go_on_from(trained, "").weights)
+    return policies, at_first
+
+
+def picture(policies: dict[str, Policy], at_first: float, path: Path) -> None:
+    """Both curves of each policy as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, of, title in zip(
+        figure.subplots(1, 2, sharey=True), ("next_chunk", "fixed"), ("the next chunk", "the fixed set"), strict=True
+    ):
+        for name, colour in (("bound", "tab:gray"), ("ours", "tab:orange"), ("newest", "tab:blue")):
+            policy = policies[name]
+            axes.plot(
+                policy.after, getattr(policy, of), label=name, color=colour, marker="." if name == "bound" else ""
+            )
+        if of == "fixed":
+            axes.axhline(at_first, color="black", linewidth=0.6, linestyle=":")
+        axes.set(xlabel="chunks of 1,000 so far", ylabel="macro-F1", title=f"on {title}")
+        axes.legend()
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+
+
+def main() -> None:
+    """Replay the stream, print the table, write the picture and benchmarks/results/incremental.json."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.incremental", description=__doc__.splitlines()[0])
+    parser.add_argument("--chunks", type=int, default=40)
+    parser.add_argument("--bound-every", type=int, default=5)
+    parser.add_argument("--data", type=Path, default=texts.SHARED / "nsmc_ratings.tsv.gz")
+    given = parser.parse_args()
+    policies, at_first = run(given.chunks, given.bound_every, given.data)
+    ours, newest, bound = (policies[name] for name in ("ours", "newest", "bound"))
+    both = bound.after  # the releases at which the bound was made too
+    picture(policies, at_first, RESULTS / "incremental.png")
+    curves = [
+        {"policy": p.name, "chunk": c, "next_chunk": n, "fixed": f, "train_cpu_seconds": round(s, 2)}
+        for p in policies.values()
+        for c, n, f, s in zip(p.after, p.next_chunk, p.fixed, p.seconds, strict=True)
+    ]
+    write_csv(RESULTS / "incremental.csv", curves, list(curves[0]))
+    mine = round(ours.at(ours.next_chunk, both), 4)
+    report(
+        "incremental",
+        [
+            Row(
+                "prequential_macro_f1", mine, "macro-F1", round(bound.at(bound.next_chunk, both), 4), "all data so far"
+            ),
+            Row("bound_macro_f1", round(bound.at(bound.next_chunk, both), 4), "macro-F1"),
+            Row("newest_only_macro_f1", round(newest.at(newest.next_chunk, both), 4), "macro-F1", mine, "ours"),
+            Row("prequential_macro_f1_every_release", round(float(np.mean(ours.next_chunk)), 4), "macro-F1"),
+            Row("fixed_set_macro_f1", round(ours.fixed[-1], 4), "macro-F1, last", round(at_first, 4), "before chunk 1"),
+            Row("fixed_set_forgetting", round(at_first - ours.fixed[-1], 4), "macro-F1 lost"),
+            Row("newest_only_forgetting", round(at_first - newest.fixed[-1], 4), "macro-F1 lost"),
+            Row(
+                "train_seconds_ratio",
+                round(ours.at(ours.seconds, both) / bound.at(bound.seconds, both), 4),
+                "of the bound's CPU seconds",
+            ),
+            Row(
+                "train_cpu_seconds",
+                round(ours.at(ours.seconds, both), 2),
+                "s",
+                round(bound.at(bound.seconds, both), 2),
+                "all data so far",
+            ),
+        ],
+        chunks=given.chunks,
+        bound_every=given.bound_every,
+        compared_at=both,
+    )
+
+
+if __name__ == "__main__":
+    main()

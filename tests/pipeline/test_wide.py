@@ -1,0 +1,42 @@
+"""The wide path, and how much of it and of the Bi-LSTM counts."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from pipeline.wide import fit_mix, fit_wide, softmax, wide_logits
+
+
+def test_the_wide_path_is_the_regression_and_unseen_grams_say_nothing() -> None:
+    rng = np.random.default_rng(1)
+    labels = np.arange(60) % 3
+    dense = (rng.random((60, 20)) < 0.2) * 1.0
+    dense[np.arange(60), labels] = 1.0  # the first three buckets give the label away
+    idf, table, bias = fit_wide(csr_matrix(np.pad(dense, ((0, 0), (0, 4)))), labels, np.ones(60), 4.0)
+    assert (table[20:] == 0).all()
+    assert idf[3:20].min() > idf[:3].min()  # what is rare weighs more
+    logits = wide_logits(csr_matrix(np.pad(dense, ((0, 0), (0, 4)))), idf, table, bias)
+    assert (logits.argmax(axis=1) == labels).mean() > 0.95
+
+
+def test_the_sequence_model_earns_its_weight_on_held_out_texts() -> None:
+    labels = np.arange(300) % 3
+    right, noise = 4.0 * np.eye(3)[labels], np.random.default_rng(1).normal(size=(300, 3))
+    wide, deep = fit_mix(noise, right, labels)
+    assert deep > wide
+    wide, deep = fit_mix(right, noise, labels)
+    assert wide > 0.5
+    assert deep < 0.2
+    few = fit_mix(noise[:3], right[:3], labels[:3])
+    assert few[1] < deep + 0.5  # three texts do not prove much
+    assert fit_mix(noise[:0], right[:0], labels[:0]) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_a_mood_without_an_example_never_wins(missing: int) -> None:
+    moods = [mood for mood in range(3) if mood != missing]
+    labels = np.array(moods * 20)
+    rows = csr_matrix(np.eye(3)[labels])
+    logits = wide_logits(rows, *fit_wide(rows, labels, np.ones(40), 4.0))
+    assert (logits.argmax(axis=1) == labels).all()
+    assert softmax(logits)[:, missing].max() < 1e-6
