@@ -103,9 +103,10 @@ def build(services: Services, demo: gr.Blocks) -> None:
             services.add_feedback(made, label, client=client_of(request), session=str(request.session_hash or ""))
         except Refused as refused:
             gr.Warning(str(refused))
-            return [gr.skip()] * 3
+            return [gr.skip()] * 5
         gr.Info("고맙습니다. 다음 학습에 쓰겠습니다.")
-        return gr.Radio(interactive=False), gr.Button("보냈습니다", interactive=False), on_count()
+        # The list comes with the answer: one that grows shorter while it is open breaks Gradio's dropdown (6.31).
+        return gr.Radio(interactive=False), gr.Button("보냈습니다", interactive=False), on_count(), *on_suspects()
 
     def on_count() -> str:
         waiting = services.progress()
@@ -125,11 +126,11 @@ def build(services: Services, demo: gr.Blocks) -> None:
     send.click(
         on_feedback,
         [analysis, answer],
-        [answer, send, counter],
+        [answer, send, counter, doubting, suspects],
         api_visibility="private",
         concurrency_id="write",
         concurrency_limit=1,
-    ).success(on_suspects, None, [doubting, suspects], **quiet)
+    )
     suspects.input(on_review, suspects, shown, api_visibility="private", concurrency_id="predict", concurrency_limit=4)
     demo.load(on_count, None, counter, **quiet)
     demo.load(on_suspects, None, [doubting, suspects], **quiet)

@@ -21,7 +21,7 @@ from pipeline.model import (
 )
 from tests.pipeline.conftest import TINY_TRAIN, TINY_VERSION
 
-PARAMS = {**TINY_TRAIN, "dropout": 0.4}
+PARAMS = {**TINY_TRAIN, "dropout": 0.4, "word_dropout": 0.1}
 IDS = np.array([[2, 3, 4, 0], [5, 0, 0, 0]], dtype=np.int32)
 
 
@@ -82,9 +82,9 @@ def test_the_network_is_a_stacked_bilstm_that_does_not_read_padding() -> None:
     network = build_deep(30, {**PARAMS, "units": [6, 5, 4]})
     layers = [type(layer).__name__ for layer in network.layers]
     assert layers.count("Bidirectional") == 3
-    assert layers.count("Dropout") == 3
+    assert layers.count("Dropout") == 4  # of words, and after each Bi-LSTM
     assert network.get_layer("bilstm_1").output.shape == (None, None, 12)
-    assert network.get_layer("bilstm_3").output.shape == (None, 8)
+    assert network.get_layer("pooled").output.shape == (None, 16)  # maximum and mean of both directions
     short, padded = np.array([[5, 6]], dtype=np.int32), np.array([[5, 6, 0, 0, 0]], dtype=np.int32)
     np.testing.assert_allclose(network(short, training=False), network(padded, training=False), atol=1e-6)
     first, second = (network(padded, training=True).numpy() for _ in range(2))
