@@ -65,6 +65,8 @@ class Classifier:
         With `remember`, tokens are kept on disk and known texts are not tokenised again (`pipeline.token_cache`):
         for texts that other runs read too, not for what a user types.
         """
+        import pipeline.fused  # noqa: F401  (before the network is made: TensorFlow's threads are set there)
+
         metadata = read_metadata(folder)
         path = folder / MODEL_FILE
         if not path.exists() or file_hash(path) != metadata["model_sha256"]:
