@@ -22,9 +22,7 @@ import numpy as np
 
 from benchmarks import texts
 from benchmarks.harness import RESULTS, Row, report
-from benchmarks.quality import go_on_from
 from pipeline import settings
-from pipeline.classifier import Classifier
 from pipeline.deep import Start
 from pipeline.evaluate.figures import macro_f1
 from pipeline.files import write_csv
@@ -64,31 +62,18 @@ def stream(chunks: int, path: Path) -> tuple[list[Example], list[Example], list[
 
 def released(examples: Sequence[Example], params: dict[str, Any], start: Start | None) -> tuple[Trained, float]:
     """A model of these texts, a tenth held out by a text's own hash, and the CPU seconds that training took."""
-    out = [hash_share(example.text) < VALIDATION for example in examples]
-    training = [example for example, held in zip(examples, out, strict=True) if not held]
-    validation = [example for example, held in zip(examples, out, strict=True) if held]
+    training, validation = texts.held_out(examples, VALIDATION)
     split = texts.cached(settings.params("text")["tokenizer"])
     split([example.text for example in examples])  # known to the cache, as in a release: training alone is timed
     began = time.process_time()
     return train(training, validation, params, split, start), time.process_time() - began
 
 
-def hash_share(text: str) -> float:
-    """A number in [0, 1) that depends on the text alone."""
-    import zlib
-
-    return zlib.crc32(text.encode()) / 2**32
-
-
 def scores(trained: Trained, sets: Sequence[Sequence[Example]]) -> list[float]:
     """Macro-F1 on each set."""
-    split = texts.cached(trained.vocabulary.tokenizer)
-    model = Classifier(trained.network, trained.vocabulary, {"version": "benchmark", **trained.facts}, split)
-    found = []
-    for examples in sets:
-        answers = model.probabilities([example.text for example in examples]).argmax(axis=1)
-        found.append(macro_f1(label_array(list(examples)), answers))
-    return found
+    model = texts.classifier(trained)
+    answers = [model.probabilities([example.text for example in examples]).argmax(axis=1) for examples in sets]
+    return [macro_f1(label_array(examples), said) for examples, said in zip(sets, answers, strict=True)]
 
 
 def run(chunks: int, bound_every: int, path: Path) -> tuple[dict[str, Policy], float]:
@@ -98,7 +83,7 @@ def run(chunks: int, bound_every: int, path: Path) -> tuple[dict[str, Policy], f
     base, _ = released(general, params, None)
     (at_first,) = scores(base, [fixed])
     print(f"general text alone: fixed set {at_first:.4f}", flush=True)
-    start = go_on_from(base, "base")
+    start = Start.of(base.network, base.vocabulary, "base")
     policies = {name: Policy(name) for name in ("ours", "newest", "bound")}
     for number in range(1, chunks + 1):
         seen = [example for chunk in posts[max(0, number - window) : number] for example in chunk]
@@ -123,7 +108,7 @@ def run(chunks: int, bound_every: int, path: Path) -> tuple[dict[str, Policy], f
             )
             if name == "ours":
                 sources = frozenset(f"chunk-{i:04d}" for i in range(1, number + 1))
-                start = Start(f"{number:04d}", sources, trained.vocabulary.tokens, go_on_from(trained, "").weights)
+                start = Start.of(trained.network, trained.vocabulary, f"{number:04d}", sources)
     return policies, at_first
 
 

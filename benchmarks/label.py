@@ -94,21 +94,20 @@ def embedded(rounds: int) -> list[Row]:
     pace, batch = statistics.median(mine), statistics.median(best)
     return [
         Row("embedded_posts_per_second", round(pace, 3), "posts/s", round(batch, 3), "the server's own best batch"),
-        Row(
-            "gold_accuracy",
-            round(found.calibrated.agreement, 4),
-            "share",
-            round(found.raw.agreement, 4),
-            "uncalibrated",
+        *(
+            Row(
+                f"gold_{of}",
+                round(getattr(found.calibrated, attribute), 4),
+                unit,
+                round(getattr(found.raw, attribute), 4),
+                "uncalibrated",
+            )
+            for of, attribute, unit in (
+                ("accuracy", "agreement", "share"),
+                ("macro_f1", "macro_f1", "macro-F1"),
+                ("kappa", "kappa", "κ"),
+            )
         ),
-        Row(
-            "gold_macro_f1",
-            round(found.calibrated.macro_f1, 4),
-            "macro-F1",
-            round(found.raw.macro_f1, 4),
-            "uncalibrated",
-        ),
-        Row("gold_kappa", round(found.calibrated.kappa, 4), "κ", round(found.raw.kappa, 4), "uncalibrated"),
         *(Row(name, round(kappa, 4), "κ") for name, kappa in others.items()),
     ]
 

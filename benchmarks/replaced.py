@@ -5,7 +5,6 @@ masked and texts of like length share a batch (it padded each to 60, which takes
 stops after two epochs without a better validation loss, not four (the best epoch is kept either way).
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.deep import deep_logits, fit_batches
-from pipeline.features import PAD
+from pipeline.features import build_vocabulary
 from pipeline.model import make_deterministic, quiet_keras
 from pipeline.text import Tokenizer
 
@@ -35,15 +34,6 @@ def build() -> Any:
     return keras.Model(ids, layers.Dense(3)(x))
 
 
-def encode(tokenised: Sequence[Sequence[str]], places: dict[str, int]) -> np.ndarray:
-    """Ids, int32 of shape (texts, 60); 1 stands for every unknown token."""
-    ids = np.full((len(tokenised), TOKENS), PAD, dtype=np.int32)
-    for row, tokens in enumerate(tokenised):
-        known = [places.get(token, 1) for token in tokens[:TOKENS]] or [1]
-        ids[row, : len(known)] = known
-    return ids
-
-
 def replaced_network(
     training: tuple[Sequence[str], np.ndarray],
     tested: Sequence[str],
@@ -57,9 +47,13 @@ def replaced_network(
     make_deterministic(seed)
     ignored = set(stopwords.read_text(encoding="utf-8").split())
     texts, labels = training
-    tokens, other = ([[t for t in row if t not in ignored] for row in split(some)] for some in (texts, tested))
-    common = Counter(token for row in tokens for token in row).most_common(VOCABULARY - 2)
-    ids = encode(tokens, {token: i for i, (token, _) in enumerate(common, start=2)})
+    tokens, other = (
+        [[token for token in row if token not in ignored][:TOKENS] for row in split(some)] for some in (texts, tested)
+    )
+    vocabulary = build_vocabulary(
+        tokens, tokenizer=split.name, max_tokens=TOKENS, buckets=1, size=VOCABULARY - 2, min_count=1
+    )
+    ids = vocabulary.encode(tokens)
     out = np.random.default_rng(seed).random(len(ids)) < 0.1
     network = build()
     network.compile(
@@ -74,4 +68,4 @@ def replaced_network(
         callbacks=[keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True)],
         verbose=0,
     )
-    return deep_logits(network, encode(other, {token: i for i, (token, _) in enumerate(common, start=2)}))
+    return deep_logits(network, vocabulary.encode(other))

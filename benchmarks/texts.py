@@ -3,16 +3,20 @@
 The sets and their terms are described in `../shared/data/README.md`; the project itself needs none of them.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+from pipeline.classifier import Classifier
+from pipeline.evaluate.on_file import read_labelled
 from pipeline.files import DataFileError
-from pipeline.prepare import Example
+from pipeline.prepare import Example, position
 from pipeline.text import Tokenizer
 from pipeline.token_cache import CachedTokenizer
+from pipeline.train import Trained
 
 SHARED = Path("../shared/data")
 SPLIT_SEED = 42
@@ -21,16 +25,20 @@ _CACHE = Path(".cache/benchmark-tokens.sqlite")
 
 @dataclass(frozen=True)
 class Task:
-    """Texts to learn from and to be tested on. Labels are 0, 1, 2; a binary task has 0 and 2 only."""
+    """Texts to learn from and to be tested on. Labels are 0, 1, 2; a binary task has 0 and 2 only.
+
+    `unlabelled` are other texts of the kind, none of them among the tested.
+    """
 
     name: str
     train: list[Example]
     test: list[Example]
+    unlabelled: list[str] = field(default_factory=list)
 
     @property
-    def binary(self) -> bool:
-        """Whether there is no 중립."""
-        return not any(example.label == 1 for example in self.train)
+    def moods(self) -> list[int]:
+        """The labels that there are to learn."""
+        return sorted({example.label for example in self.train})
 
 
 def examples(texts: list[str], labels: list[int], source: str = "base") -> list[Example]:
@@ -39,15 +47,15 @@ def examples(texts: list[str], labels: list[int], source: str = "base") -> list[
 
 
 def steam(path: Path = SHARED / "steam_ko.tsv.gz") -> Task:
-    """Steam reviews, binary: 22,500 to learn from and 7,500 to be tested on, stratified."""
-    frame = _read(path).select(text="document", label=pl.col("label") * 2)
-    return _split("steam", _distinct(frame))
+    """Steam reviews, binary: 22,500 to learn from and 7,500 to be tested on, stratified. Unlabelled: movie reviews."""
+    frame = _distinct(_read(path).select(text="document", label=pl.col("label") * 2))
+    return _split("steam", frame, _distinct(_rated(SHARED / "nsmc_ratings.tsv.gz")))
 
 
 def nsmc(path: Path = SHARED / "nsmc_ratings.tsv.gz") -> Task:
     """Movie ratings 1–4 against 9–10: 120,000 and 40,000 of them, drawn at random. Three quarters are positive."""
     frame = _distinct(_rated(path)).filter(pl.col("label") != 1)
-    return _split("nsmc", frame.sample(160_000, seed=SPLIT_SEED, shuffle=True))
+    return _split("nsmc", frame.sample(160_000, seed=SPLIT_SEED, shuffle=True), _distinct(_rated(path)))
 
 
 def nsmc3(path: Path = SHARED / "nsmc_ratings.tsv.gz") -> Task:
@@ -55,7 +63,7 @@ def nsmc3(path: Path = SHARED / "nsmc_ratings.tsv.gz") -> Task:
     frame = _distinct(_rated(path))
     rarest = int(frame["label"].value_counts()["count"].min())  # type: ignore[arg-type]
     parts = [frame.filter(pl.col("label") == label).sample(rarest, seed=SPLIT_SEED) for label in range(3)]
-    return _split("nsmc3", pl.concat(parts))
+    return _split("nsmc3", pl.concat(parts), frame)
 
 
 def nsmc_stream(path: Path = SHARED / "nsmc_ratings.tsv.gz") -> list[Example]:
@@ -65,17 +73,23 @@ def nsmc_stream(path: Path = SHARED / "nsmc_ratings.tsv.gz") -> list[Example]:
 
 
 def from_tsv(path: Path) -> list[Example]:
-    """Any TSV with columns `text` and `label` (0, 1, 2), gzipped or not, without quoting. Raises DataFileError."""
-    frame = _read(path)
-    if missing := {"text", "label"} - set(frame.columns):
-        raise DataFileError(
-            f"{path} has no column {', '.join(sorted(missing))}: its first line must name text and label"
-        )
-    labels = frame["label"].cast(pl.Int64, strict=False)
-    bad = (labels.is_null() | ~labels.is_in([0, 1, 2])).arg_true()
-    if len(bad):
-        raise DataFileError(f"{path}, line {bad[0] + 2}: label must be 0, 1 or 2, not {frame['label'][bad[0]]!r}")
-    return examples(frame["text"].fill_null("").cast(pl.String).to_list(), labels.to_list())
+    """Any file that `python -m pipeline.evaluate --on` reads. Raises DataFileError."""
+    found, labels = read_labelled(path)
+    return examples(found, labels.tolist())
+
+
+def held_out(every: Sequence[Example], share: float) -> tuple[list[Example], list[Example]]:
+    """Training and validation texts, about that share of them: by the text alone, as `prepare` does it."""
+    training, validation = list[Example](), list[Example]()
+    for example in every:
+        (validation if position(example.text, "validation") < share else training).append(example)
+    return training, validation
+
+
+def classifier(trained: Trained) -> Classifier:
+    """What serves a trained network, with the benchmarks' cache of tokens."""
+    metadata = {"version": "benchmark", **trained.facts}
+    return Classifier(trained.network, trained.vocabulary, metadata, cached(trained.vocabulary.tokenizer))
 
 
 def cached(name: str) -> Tokenizer:
@@ -100,7 +114,8 @@ def _distinct(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.filter(pl.col("text").fill_null("") != "").unique(subset="text", keep="first", maintain_order=True)
 
 
-def _split(name: str, frame: pl.DataFrame) -> Task:
+def _split(name: str, frame: pl.DataFrame, others: pl.DataFrame) -> Task:
+    """Three quarters and one quarter of `frame`; what `others` have beside it is without labels."""
     from sklearn.model_selection import train_test_split
 
     labels = frame["label"].to_numpy()
@@ -110,4 +125,5 @@ def _split(name: str, frame: pl.DataFrame) -> Task:
         name,
         examples(first["text"].to_list(), first["label"].to_list()),
         examples(second["text"].to_list(), second["label"].to_list()),
+        others.filter(~pl.col("text").is_in(frame["text"].implode()))["text"].to_list(),
     )

@@ -116,8 +116,9 @@ class _Run:
         """Walk, backfill if asked to, and say how it went."""
         here = settings.load()
         try:
-            if backfill_pages <= 0 and not any(self.outlook(board_id).due for board_id in self.numbers["boards"]):
-                await self.walk(None)  # nothing is asked of the site, not even its rules
+            outlooks = self.outlooks()
+            if backfill_pages <= 0 and not any(outlook.due for outlook in outlooks.values()):
+                await self.walk(None, outlooks)  # nothing is asked of the site, not even its rules
             else:
                 async with InvenClient(
                     here.inven_url,
@@ -127,7 +128,7 @@ class _Run:
                     jitter=self.numbers["jitter"],
                     shelf=self.store,
                 ) as client:
-                    await self.walk(client)
+                    await self.walk(client, outlooks)
                     if backfill_pages > 0:
                         await self.backfill(client, backfill_pages)
         except InvenError as error:  # robots.txt says no, or the site does not answer at all
@@ -147,11 +148,14 @@ class _Run:
             return visits.Outlook(True, "every board was asked for")
         return visits.outlook(self.store, board_id, clock.now(), **visits.numbers(self.numbers))
 
-    async def walk(self, client: InvenClient | None) -> None:
+    def outlooks(self) -> dict[int, visits.Outlook]:
+        """The same of every board."""
+        return {board_id: self.outlook(board_id) for board_id in self.numbers["boards"]}
+
+    async def walk(self, client: InvenClient | None, outlooks: dict[int, visits.Outlook]) -> None:
         """Every board that is due, once. Without a client none is."""
         self.visited = 0
-        for board_id in self.numbers["boards"]:
-            outlook = self.outlook(board_id)
+        for board_id, outlook in outlooks.items():
             if client is None or not outlook.due:
                 self.rows.append({"board": board(board_id).name, "visit": f"not due: {outlook.why}"} | _NOTHING)
                 continue
@@ -171,7 +175,7 @@ class _Run:
                 text = f"{board(board_id).name}: page {number} of {pages}"
                 await aupdate_progress_artifact(progress, progress=min(done, 100.0), description=text)
                 if time.monotonic() - self.walked >= WALK_EVERY:
-                    await self.walk(client)
+                    await self.walk(client, self.outlooks())
                     await self.digest()
 
             if (outlook := self.outlook(board_id)).blocked:

@@ -19,6 +19,7 @@ from pipeline.token_cache import CachedTokenizer
 
 METADATA_FILE = "metadata.json"
 PRODUCTION = Path("models/production")
+CANDIDATE = Path("models/candidate")
 _SLICE = 1024  # texts tokenised at once, while the network reads the slice before
 _BATCH = 128  # texts of like length in one pass: more save nothing and are padded more (measured)
 _CELLS = 1 << 19  # n-grams in one pass, padding included: hostile texts cost no more memory than usual ones

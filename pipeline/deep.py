@@ -1,8 +1,8 @@
 """The deep path: how the stacked Bi-LSTM learns, from nothing or from the model in production (warm start).
 
 A warm Bi-LSTM reads what the champion has not seen, and twice as much again drawn from what it has (replay): a
-release costs the same in the hundredth month as in the first, and what is old is not forgotten. The figures behind the
-defaults are in benchmarks/README.md (incremental).
+release costs about the same in the hundredth month as in the first. What the defaults are worth on a long stream is for
+`benchmarks/incremental.py` to say, and has not been measured yet.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ from pipeline.files import content_hash
 from pipeline.model import load_network, quiet_keras
 from pipeline.prepare import Example
 
-# Texts of like length share a batch: a third of the arithmetic of padding all to the longest (measured on posts).
+# Texts of like length share a batch: of the arithmetic of padding all to the longest, half is left on the demo's posts,
+# a third on Steam reviews (measured).
 _WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128)
 
 
@@ -34,16 +35,16 @@ class Start:
     @classmethod
     def load(cls, folder: Path) -> "Start":
         """From a model's folder. Raises DataFileError."""
-        metadata, network = read_metadata(folder), load_network(folder)
-        return cls(
-            metadata["version"],
-            frozenset(
-                [f"chunk-{number}" for number in metadata.get("chunks", ())]
-                + [f"feedback-{number}" for number in metadata.get("archives", ())]
-            ),
-            Vocabulary.load(folder).tokens,
-            {layer.name: layer.get_weights() for layer in network.layers if layer.get_weights()},
-        )
+        metadata = read_metadata(folder)
+        sources = [f"chunk-{number}" for number in metadata.get("chunks", ())]
+        sources += [f"feedback-{number}" for number in metadata.get("archives", ())]
+        return cls.of(load_network(folder), Vocabulary.load(folder), metadata["version"], frozenset(sources))
+
+    @classmethod
+    def of(cls, network: Any, vocabulary: Vocabulary, version: str, sources: frozenset[str] = frozenset()) -> "Start":
+        """From a network and its vocabulary."""
+        weights = {layer.name: layer.get_weights() for layer in network.layers if layer.get_weights()}
+        return cls(version, sources, vocabulary.tokens, weights)
 
     def news(self, training: Sequence[Example]) -> list[int]:
         """Positions of the posts and corrections that this model has not learned from."""

@@ -19,7 +19,7 @@ from pipeline.ngrams import bags
 
 PAD, UNKNOWN = 0, 1
 VOCABULARY_FILE = "vocabulary.json"
-FEATURES = 2  # raised whenever the same text gives other numbers: older weights would read nonsense in silence
+FEATURES = 3  # raised whenever the same text gives other numbers: older weights would read nonsense in silence
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Hashed n-grams of many texts at once: the rows of a sparse matrix, by array arithmetic alone.
 
-Characters 1 to 4 within a word and its edges (scikit-learn's `char_wb`), morphemes single and in pairs. Hashes are
-polynomials of code points modulo 2**64, so the same text gives the same buckets on every machine and in every run.
+Characters 1 to 4 as if there were no spaces (Koreans set them as they like), the same at a word's edges (of
+scikit-learn's `char_wb`, those with a space), morphemes single and in pairs. Hashes are polynomials of code points
+modulo 2**64, so the same text gives the same buckets on every machine and in every run.
 """
 
 from collections.abc import Sequence
@@ -61,21 +62,25 @@ def _count(
 
 
 def _characters(texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Text number (uint32) and hash (uint64) of every run of 1 to 4 characters that spans no two words."""
+    """Text number (uint32) and hash (uint64) of every run of 1 to 4 characters, and of those at a word's edge."""
     padded = [f" {' '.join(text.split())} " for text in texts]
     codes = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
     rows = np.repeat(np.arange(len(texts), dtype=np.uint32), [len(text) for text in padded])
     space = codes == _SPACE
-    # Two texts meet in two spaces: a run with no space between its ends, and not of spaces alone, never spans them.
-    hashes, between = codes, np.ones(len(codes), dtype=bool)
-    found = []
-    for length in range(1, LONGEST + 1):
+    letters, owners = codes[~space], rows[~space]
+    found = [(owners, _kind(letters, 1))]
+    runs, edged, between = letters, codes, np.ones(len(codes), dtype=bool)
+    for length in range(2, LONGEST + 1):
         last = length - 1
-        if length > 1:
-            hashes = hashes[:-1] * _BASE + codes[last:]
-            between = between[:-1] if length == 2 else between[:-1] & ~space[last - 1 : -1]
-        kept = between & ~(space[: len(hashes)] & space[last:]) if length < 3 else between
-        found.append((rows[: len(hashes)][kept], _kind(hashes[kept], length)))
+        runs = runs[:-1] * _BASE + letters[last:]
+        within = owners[: len(runs)] == owners[last:]
+        found.append((owners[: len(runs)][within], _kind(runs[within], length)))
+        # At an edge: a space at one end or at both, none between. Two texts meet in two spaces, which are no run.
+        edged = edged[:-1] * _BASE + codes[last:]
+        between = between[:-1] if length == 2 else between[:-1] & ~space[last - 1 : -1]
+        first, end = space[: len(edged)], space[last:]
+        kept = between & ((first ^ end) if length == 2 else (first | end))
+        found.append((rows[: len(edged)][kept], _kind(edged[kept], length)))
     return found
 
 

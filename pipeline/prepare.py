@@ -144,11 +144,11 @@ def mix(
     ours = list(by_text.values())
 
     def held_out(example: Example) -> bool:
-        return _position(example.text, "test") < params["test_share"]
+        return position(example.text, "test") < params["test_share"]
 
     general = [e for e in {e.text: e for e in general}.values() if e.text not in by_text]
     test_base = [e for e in general if held_out(e)]
-    sampled = sorted((e for e in general if not held_out(e)), key=lambda e: _position(e.text, str(params["seed"])))
+    sampled = sorted((e for e in general if not held_out(e)), key=lambda e: position(e.text, str(params["seed"])))
     if posts:  # with no chunk yet, this is the base model: all of it
         sampled = sampled[: round(params["base_ratio"] * sum(e.weight > 0 for e in ours))]
 
@@ -174,13 +174,13 @@ def mix(
     validation: list[Example] = []
     for group in members.values():
         has_correction = any(e.source.startswith("feedback-") for e in group)
-        drawn = _position(min(e.text for e in group), "validation") < params["validation_share"]
+        drawn = position(min(e.text for e in group), "validation") < params["validation_share"]
         (validation if drawn and not has_correction else train).extend(group)
     test_chunk = [e for e in tests if e.source == newest]
     return {"train": train, "validation": validation, "test_chunk": test_chunk, "test_base": test_base}
 
 
-def _position(text: str, salt: str) -> float:
+def position(text: str, salt: str) -> float:
     """A number in [0, 1) that depends on the text and the salt alone."""
     digest = hashlib.sha256(f"{salt}\n{text}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -16,10 +16,9 @@ import numpy as np
 
 from pipeline import settings, stage
 from pipeline.champion import CHAMPION, has_champion
-from pipeline.classifier import METADATA_FILE, PRODUCTION, read_metadata
+from pipeline.classifier import CANDIDATE, METADATA_FILE, PRODUCTION, read_metadata
 from pipeline.evaluate import CARD_FILE, EVALUATION, NAMES, SMOKE_FILE, macro_f1
 from pipeline.files import DataFileError, read_csv, write_json
-from pipeline.train import CANDIDATE
 
 DECISION_FILE = Path("models/decision.json")
 PRODUCTION_CARD = "EVALUATION.md"  # the evaluation card, beside the model it is about

@@ -4,7 +4,7 @@
 """
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
@@ -15,9 +15,10 @@ from scipy.optimize import minimize_scalar
 
 from pipeline import settings, stage
 from pipeline.abstain import abstain_below
+from pipeline.base import read_base
 from pipeline.catalog import Catalog, read_catalog
 from pipeline.champion import CHAMPION, has_champion
-from pipeline.classifier import METADATA_FILE, calibrate
+from pipeline.classifier import CANDIDATE, METADATA_FILE, calibrate
 from pipeline.deep import Start, chosen_rows, deep_logits, fit_deep
 from pipeline.features import Vocabulary, build_vocabulary
 from pipeline.files import DataFileError, file_hash, write_csv, write_json, write_text
@@ -27,8 +28,8 @@ from pipeline.prepare import PREPARED, SETS, Example, read_set
 from pipeline.text import Tokenizer
 from pipeline.token_cache import CachedTokenizer
 from pipeline.wide import bag_matrix, fit_mix, fit_wide, softmax, wide_logits
+from pipeline.word_vectors import word_vectors
 
-CANDIDATE = Path("models/candidate")
 _PACKAGES = ("tensorflow", "keras", "numpy", "kiwipiepy", "konlpy", "scikit-learn")
 
 
@@ -69,8 +70,12 @@ def train(
     params: dict[str, Any],
     split: Tokenizer,
     start: Start | None = None,
+    unlabelled: Callable[[], Sequence[str]] = tuple,
 ) -> Trained:
-    """Fit the network: from nothing, or from `start` (`pipeline.deep`), for which `params` are the section `train`.
+    """Fit the network: from nothing, or from `start` (`pipeline.deep`). `params` are the section `train`.
+
+    From nothing, the words begin with vectors of `training` and `unlabelled` texts (`pipeline.word_vectors`), which
+    are asked for only then.
 
     The wide path is a logistic regression on every text, the Bi-LSTM learns by gradient descent; the validation texts
     say when to stop, how much each counts, the temperature, and from which confidence on an answer counts.
@@ -88,7 +93,7 @@ def train(
     )
     labels = label_array(training)
     rows = bag_matrix([example.text for example in training], tokens, vocabulary.buckets)
-    wide = fit_wide(rows, labels, sample_weights(training), params["wide_c"])
+    wide = fit_wide(rows, labels, sample_weights(training), params["wide_c"], params["wide_trust"])
 
     deep = build_deep(vocabulary.size, params)
     read = np.arange(len(training))
@@ -96,6 +101,9 @@ def train(
     if start and warm:
         read = chosen_rows(training, start, params["replay"], params["seed"])
         start.copy_to(deep, vocabulary)
+    elif params["pretrain"]:
+        more = split(unlabelled()[: params["pretrain"]])
+        set_word_vectors(deep, word_vectors([*tokens, *more], vocabulary.tokens, params["embedding"]))
     some = [training[i] for i in read]
     held = None
     if validation:
@@ -130,9 +138,24 @@ def train(
     return Trained(join_wide(deep, *wide, mix), vocabulary, facts, curve)
 
 
+def set_word_vectors(deep: Any, vectors: np.ndarray) -> None:
+    """Begin the embedding with `vectors` (words, width); a word whose vector is zero keeps its random one."""
+    layer = deep.get_layer("embedding")
+    (table,) = layer.get_weights()
+    known = vectors.any(axis=1)
+    table[2:][known] = vectors[known]
+    layer.set_weights([table])
+
+
 def label_array(examples: Sequence[Example]) -> np.ndarray:
     """Labels, int64 of shape (examples,)."""
     return np.array([example.label for example in examples], dtype=np.int64)
+
+
+def unlabelled(sets: dict[str, list[Example]]) -> list[str]:
+    """Texts of the base file that are in no set: their words are worth reading, their labels are not asked."""
+    used = {example.text for examples in sets.values() for example in examples}
+    return [text for text, _ in read_base() if text not in used]
 
 
 def check_moods(training: Sequence[Example]) -> None:
@@ -150,7 +173,8 @@ def write_candidate(folder: Path = CANDIDATE) -> None:
     sets = {name: read_set(name) for name in SETS}
     check_moods(sets["train"])
     start = Start.load(CHAMPION) if params["warm_start"] and has_champion() else None
-    trained = train(sets["train"], sets["validation"], params, CachedTokenizer(text_params["tokenizer"]), start)
+    split = CachedTokenizer(text_params["tokenizer"])
+    trained = train(sets["train"], sets["validation"], params, split, start, lambda: unlabelled(sets))
     folder.mkdir(parents=True, exist_ok=True)
     save_network(trained.network, folder, catalog.version)
     trained.vocabulary.save(folder)

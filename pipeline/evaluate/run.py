@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline import abstain, settings
 from pipeline.champion import CHAMPION, has_champion
-from pipeline.classifier import Classifier
+from pipeline.classifier import CANDIDATE, Classifier
 from pipeline.evaluate import (
     CARD_FILE,
     EVALUATION,
@@ -28,7 +28,6 @@ from pipeline.evaluate.smoke import smoke_error
 from pipeline.files import csv_bytes, read_csv, write_bytes, write_csv, write_json, write_text
 from pipeline.prepare import Example, read_gold, read_set
 from pipeline.token_cache import CachedTokenizer
-from pipeline.train import CANDIDATE
 
 _RELIABILITY = ("low", "high", "rows", "confidence", "accuracy")
 _ABSTAIN = ("threshold", "kept", "coverage", "precision")
@@ -127,6 +126,7 @@ def _write_suspects(metadata: dict[str, Any], params: dict[str, Any]) -> dict[st
         CachedTokenizer(metadata["tokenizer"])([example.text for example in some]),
         buckets=metadata["params"]["wide_buckets"],
         strength=metadata["params"]["wide_c"],
+        trust=metadata["params"]["wide_trust"],
         folds=params["folds"],
     )
     listed = suspects.suspect_rows(examples, rows, probabilities) if probabilities is not None else []

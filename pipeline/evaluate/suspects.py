@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from pipeline import duplicates
 from pipeline.cut import COLUMNS as CHUNK_COLUMNS
@@ -67,12 +66,13 @@ def out_of_sample(
     *,
     buckets: int,
     strength: float,
+    trust: float,
     folds: int,
 ) -> np.ndarray | None:
     """Each text's probabilities, shape (n, 3), by a wide path that was fitted without its fold.
 
-    None when that can't be done: some fold would leave a mood without an example. `buckets` and `strength` are
-    the model's `wide_buckets` and `wide_c`.
+    None when that can't be done: some fold would leave a mood without an example. `buckets`, `strength`
+    and `trust` are the model's `wide_buckets`, `wide_c` and `wide_trust`.
     """
     texts, labels = [example.text for example in examples], label_array(examples)
     fold = fold_of(texts, folds)
@@ -80,17 +80,11 @@ def out_of_sample(
     if len(parts) < 2 or any(len(set(labels[learned].tolist())) < 3 for learned, _ in parts):
         return None
     bags = bag_matrix(texts, tokenised, buckets)
-    # An n-gram of a single text says nothing of the others: without them it takes a third of the time (measured).
-    shared = np.flatnonzero(np.bincount(bags.indices, minlength=buckets) > 1)
-    bags = bags[:, shared]
     logits = np.empty((len(texts), 3))
-    # One thread: BLAS gains nothing here and spins (8 times the CPU time on two busy cores, measured), and the last
-    # digits would depend on the number of cores.
-    with threadpool_limits(1):
-        for learned, left_out in parts:
-            weights = sample_weights([examples[i] for i in np.flatnonzero(learned).tolist()])
-            fitted = fit_wide(bags[learned], labels[learned], weights, strength)
-            logits[left_out] = wide_logits(bags[left_out], *fitted)
+    for learned, left_out in parts:
+        weights = sample_weights([examples[i] for i in np.flatnonzero(learned).tolist()])
+        fitted = fit_wide(bags[learned], labels[learned], weights, strength, trust)
+        logits[left_out] = wide_logits(bags[left_out], *fitted)
     return softmax(logits)
 
 

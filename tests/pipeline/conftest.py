@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.base import BASE_FILE, BUILT_IN, built_in_bytes
 from pipeline.catalog import NO_CHAMPION, Catalog, write_catalog
 from pipeline.champion import CHAMPION, write_champion
 from pipeline.classifier import METADATA_FILE
 from pipeline.clock import KST
-from pipeline.files import write_json
+from pipeline.files import write_bytes, write_json
 from pipeline.labels import parse_label
 from pipeline.prepare import PREPARED, Example, write_sets
 from pipeline.store import Post, Store
@@ -89,6 +90,7 @@ def tiny_inputs(tmp_path_factory: pytest.TempPathFactory, base_examples: list[Ex
     write_catalog(Catalog(TINY_VERSION, NO_CHAMPION, ("0001",), ()), root / "data" / "catalog.yaml")
     sets = {"train": base_examples[:48], "validation": base_examples[48:], "test_chunk": [], "test_base": []}
     write_sets(sets, root / PREPARED)
+    write_bytes(root / BASE_FILE, built_in_bytes(ROOT / BUILT_IN))
     write_champion(NO_CHAMPION, root / CHAMPION)
     return root
 
@@ -96,7 +98,8 @@ def tiny_inputs(tmp_path_factory: pytest.TempPathFactory, base_examples: list[Ex
 @pytest.fixture(scope="session")
 def tiny_model(tiny_inputs: Path) -> Path:
     """The folder of a model that `pipeline.train` trained for two epochs. Not to be changed: copy it."""
-    from pipeline.train import CANDIDATE, write_candidate
+    from pipeline.classifier import CANDIDATE
+    from pipeline.train import write_candidate
 
     with contextlib.chdir(tiny_inputs):
         write_candidate()

@@ -41,7 +41,7 @@ def test_a_start_brings_its_words_along_and_new_words_keep_their_own_vectors() -
     params = {**TINY_TRAIN, "dropout": 0.0, "word_dropout": 0.0}
     make_deterministic(1)
     old = build_deep(5, params)
-    start = Start("v1", SEEN, ("가", "나", "다"), {x.name: x.get_weights() for x in old.layers if x.get_weights()})
+    start = Start.of(old, Vocabulary("kiwi", 24, 64, ("가", "나", "다")), "v1", SEEN)
     make_deterministic(2)
     new = build_deep(6, params)
     assert start.fits(new)
@@ -63,7 +63,7 @@ def test_a_start_brings_its_words_along_and_new_words_keep_their_own_vectors() -
 def test_another_shape_can_t_be_gone_on_from(change: dict[str, object]) -> None:
     params = {**TINY_TRAIN, "dropout": 0.0, "word_dropout": 0.0}
     old = build_deep(5, params)
-    start = Start("v1", SEEN, (), {x.name: x.get_weights() for x in old.layers if x.get_weights()})
+    start = Start.of(old, Vocabulary("kiwi", 24, 64, ()), "v1")
     assert not start.fits(build_deep(5, {**params, **change}))
 
 
@@ -85,7 +85,7 @@ def test_a_warm_training_goes_on_from_the_champion(tiny_model: Path, tiny_inputs
     news = [Example(f"{words[label]} {i}", label, 1.0, "chunk-0002") for i in range(8) for label in range(3)]
     general = [Example(f"{words[label]} 그냥 {i}", label, 1.0, "base") for i in range(30) for label in range(3)]
     split = tokenizer("kiwi")
-    warm = train([*news, *general], news[:3], params, split, start)
+    warm = train([*news, *general], news[:3], params, split, start, lambda: pytest.fail("the words are known"))
     assert warm.facts["warm_start"] == start.version
     assert warm.facts["texts_deep"] == 24 + 48  # replay: 2 known texts for each new one
     assert warm.facts["epochs"] == params["warm_epochs"]

@@ -19,13 +19,18 @@ EXPECTED = [
     35727,
     49756,
     51244,
+    65499,
     72320,
     89385,
     107226,
+    120037,
     145660,
+    150777,
     163562,
+    166924,
     167195,
     167771,
+    168121,
     168773,
     187171,
     190558,
@@ -44,10 +49,14 @@ EXPECTED = [
 def by_hand(text: str, tokens: list[str]) -> Counter[tuple[str, ...]]:
     """The n-grams of a text, one after the other."""
     grams: Counter[tuple[str, ...]] = Counter()
+    run = "".join(text.split())
+    for n in range(1, 5):
+        grams.update(("c", run[k : k + n]) for k in range(len(run) - n + 1))
     for word in text.split():
         padded = f" {word} "
-        for n in range(1, 5):
-            grams.update(("c", padded[k : k + n]) for k in range(len(padded) - n + 1) if padded[k : k + n] != " ")
+        for n in range(2, 5):
+            found = [padded[k : k + n] for k in range(len(padded) - n + 1)]
+            grams.update(("c", gram) for gram in found if " " in gram)
     grams.update(("m", token) for token in tokens)
     grams.update(("b", *pair) for pair in pairwise(tokens))
     return grams
@@ -76,7 +85,8 @@ def test_kinds_places_and_order_are_told_apart() -> None:
 
     assert len(one("가나")) == len(one("나가")) == 2 + 3 + 2 + 1  # 가 나 | _가 가나 나_ | _가나 가나_ | _가나_
     assert len(one("가나") & one("나가")) == 2  # the characters alone
-    assert len(one("가나") & one("가 나")) == 4  # and the first one's beginning, the last one's end
+    assert len(one("가나") & one("가 나")) == 5  # the run too, the first one's beginning, the last one's end
+    assert len(one("가나 다") & one("가 나다")) == 6 + 2  # one run, however it is spaced | _가 다_
     assert not one("가") & one("", "가")  # a character is no morpheme
     assert one("", "가", "나") - one("", "나", "가")  # pairs have an order
     assert not one("", "가나") & one("", "가", "나")

@@ -11,11 +11,10 @@ import pytest
 import yaml
 
 from pipeline.champion import CHAMPION, write_champion
-from pipeline.classifier import METADATA_FILE, PRODUCTION
+from pipeline.classifier import CANDIDATE, METADATA_FILE, PRODUCTION
 from pipeline.evaluate import CARD_FILE, EVALUATION, NAMES, SMOKE_FILE
 from pipeline.files import DataFileError, write_csv, write_json, write_text
 from pipeline.promote import DECISION_FILE, PRODUCTION_CARD, decide, replace_folder, worse_share, write_production
-from pipeline.train import CANDIDATE
 from tests.pipeline.conftest import TINY_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]

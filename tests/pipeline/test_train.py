@@ -17,6 +17,7 @@ from pipeline.model import MODEL_FILE
 from pipeline.prepare import Example
 from pipeline.text import tokenizer
 from pipeline.train import check_moods, fit_temperature, sample_weights, train
+from pipeline.word_vectors import word_vectors
 from tests.pipeline.conftest import TINY_TRAIN, TINY_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +76,21 @@ def test_it_learns_what_can_be_learned(base_examples: list[Example], tiny_inputs
     assert trained.curve[-1]["loss"] < trained.curve[0]["loss"]
     inputs = trained.vocabulary.inputs(words, [[word] for word in words])
     assert trained.network(inputs, training=False).numpy().argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_words_begin_where_text_without_labels_puts_them(base_examples: list[Example], tiny_inputs: Path) -> None:
+    params = yaml.safe_load((tiny_inputs / "params.yaml").read_text(encoding="utf-8"))["train"]
+    split, more = tokenizer("kiwi"), ["보스 재미 최고"] * 30
+    still = {**params, "epochs": 1, "learning_rate": 0.0}  # nothing is learned after that
+    trained = train(base_examples, [], still, split, None, lambda: more)
+    words = [*split([example.text for example in base_examples]), *split(more)]
+    expected = word_vectors(words, trained.vocabulary.tokens, params["embedding"])
+    table = trained.network.get_layer("embedding").get_weights()[0][2:]
+    known = expected.any(axis=1)
+    assert known.sum() > 50
+    np.testing.assert_allclose(table[known], expected[known], atol=1e-4)
+    random = train(base_examples, [], {**still, "pretrain": 0}, split, None, lambda: pytest.fail("not asked for"))
+    assert np.abs(random.network.get_layer("embedding").get_weights()[0]).max() < 0.06  # Keras' own beginning
 
 
 @pytest.mark.parametrize(("kept", "message"), [({0, 1}, "긍정"), ({1}, "부정, 긍정"), (set(), "부정, 중립, 긍정")])

@@ -10,13 +10,12 @@ import pytest
 import yaml
 
 from pipeline.champion import CHAMPION, write_champion
-from pipeline.classifier import METADATA_FILE, Classifier, read_metadata
+from pipeline.classifier import CANDIDATE, METADATA_FILE, Classifier, read_metadata
 from pipeline.evaluate import CARD_FILE, EVALUATION, METRICS_FILE, NAMES, SMOKE_FILE
 from pipeline.evaluate.run import write_evaluation
 from pipeline.files import file_hash, read_csv, write_csv, write_json
 from pipeline.model import MODEL_FILE, load_network, save_network
 from pipeline.prepare import PREPARED, Example, write_sets
-from pipeline.train import CANDIDATE
 from tests.pipeline.conftest import TINY_VERSION
 from tests.project import ROOT
 

@@ -22,7 +22,9 @@ def planted(wrong: set[int], copies: int = 20) -> list[Example]:
 
 
 def judged(examples: list[Example], folds: int = 5) -> np.ndarray | None:
-    return out_of_sample(examples, [e.text.split() for e in examples], buckets=4096, strength=4.0, folds=folds)
+    return out_of_sample(
+        examples, [e.text.split() for e in examples], buckets=4096, strength=4.0, trust=0.5, folds=folds
+    )
 
 
 def test_planted_errors_come_first() -> None:
