@@ -37,12 +37,14 @@ def test_what_tells_moods_apart_is_held_back_least() -> None:
 def test_the_sequence_model_earns_its_weight_on_held_out_texts() -> None:
     labels = np.arange(3000) % 3
     right, noise = 4.0 * np.eye(3)[labels], np.random.default_rng(1).normal(size=(3000, 3))
-    wide, deep = fit_mix(noise, right, labels)
+    wide, deep = sure = fit_mix(noise, right, labels)
     assert deep > wide
     wide, deep = fit_mix(right, noise, labels)
     assert wide > 0.5
     assert deep < 0.2
-    assert fit_mix(noise[:30], right[:30], labels[:30])[1] < 0.2  # thirty texts do not prove much
+    few = fit_mix(noise[:30], right[:30], labels[:30])
+    assert few[1] < 0.15 * sure[1]  # thirty texts do not prove much
+    assert few[0] > 0.8
     assert fit_mix(noise[:0], right[:0], labels[:0]) == (1.0, 0.0)
 
 
