@@ -4,6 +4,7 @@
 {measure, ours, baseline, baseline_name, ratio, unit}. `ratio` is ours / baseline; null where there is no baseline.
 """
 
+import json
 import os
 import platform
 import subprocess
@@ -47,6 +48,15 @@ def report(bench: str, rows: Sequence[Row], **about: Any) -> None:
     path = RESULTS / f"{bench}.json"
     write_json(path, document)
     print(f"\nwritten to {path.relative_to(ROOT)}")
+
+
+def earlier(bench: str) -> list[Row]:
+    """The rows that `benchmarks/results/{bench}.json` holds; none where there is no such file."""
+    path = RESULTS / f"{bench}.json"
+    if not path.exists():
+        return []
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    return [Row(**{name: value for name, value in row.items() if name != "ratio"}) for row in rows]
 
 
 def table(rows: Sequence[Row]) -> str:
