@@ -46,10 +46,10 @@ def examples(texts: list[str], labels: list[int], source: str = "base") -> list[
     return [Example(text, label, 1.0, source) for text, label in zip(texts, labels, strict=True)]
 
 
-def steam(path: Path = SHARED / "steam_ko.tsv.gz") -> Task:
+def steam(path: Path = SHARED / "steam_ko.tsv.gz", general: Path = SHARED / "nsmc_ratings.tsv.gz") -> Task:
     """Steam reviews, binary: 22,500 to learn from and 7,500 to be tested on, stratified. Unlabelled: movie reviews."""
     frame = _distinct(_read(path).select(text="document", label=pl.col("label") * 2))
-    return _split("steam", frame, _distinct(_rated(SHARED / "nsmc_ratings.tsv.gz")))
+    return _split("steam", frame, _distinct(_rated(general)))
 
 
 def nsmc(path: Path = SHARED / "nsmc_ratings.tsv.gz") -> Task:
@@ -86,10 +86,10 @@ def held_out(every: Sequence[Example], share: float) -> tuple[list[Example], lis
     return training, validation
 
 
-def classifier(trained: Trained) -> Classifier:
-    """What serves a trained network, with the benchmarks' cache of tokens."""
+def classifier(trained: Trained, split: Tokenizer | None = None) -> Classifier:
+    """What serves a trained network; its tokenizer is by default the benchmarks' with its cache."""
     metadata = {"version": "benchmark", **trained.facts}
-    return Classifier(trained.network, trained.vocabulary, metadata, cached(trained.vocabulary.tokenizer))
+    return Classifier(trained.network, trained.vocabulary, metadata, split or cached(trained.vocabulary.tokenizer))
 
 
 def cached(name: str) -> Tokenizer:
