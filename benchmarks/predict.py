@@ -85,9 +85,11 @@ def train_model(folder: Path) -> Path:
     """A model of the repository's own size, trained by the stage `train` from the demo's base texts."""
     import yaml
 
+    from pipeline.base import BASE_FILE, BUILT_IN, built_in_bytes
     from pipeline.catalog import NO_CHAMPION, Catalog, write_catalog
     from pipeline.champion import CHAMPION, write_champion
     from pipeline.classifier import CANDIDATE
+    from pipeline.files import write_bytes
     from pipeline.labels import parse_label
     from pipeline.prepare import PREPARED, Example, write_sets
     from pipeline.train import write_candidate
@@ -100,6 +102,7 @@ def train_model(folder: Path) -> Path:
     held = examples[::8]
     rest = [example for i, example in enumerate(examples) if i % 8]
     write_sets({"train": rest, "validation": held, "test_chunk": [], "test_base": []}, folder / PREPARED)
+    write_bytes(folder / BASE_FILE, built_in_bytes(ROOT / BUILT_IN))
     write_champion(NO_CHAMPION, folder / CHAMPION)
     with contextlib.chdir(folder):
         write_candidate()

@@ -115,9 +115,12 @@ def fit_deep(
     deep.compile(
         optimizer=keras.optimizers.AdamW(schedule, weight_decay=params["weight_decay"], global_clipnorm=1.0),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=params["label_smoothing"]),
-        weighted_metrics=["accuracy"],
+        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=False,
     )
+    # Variables that are made within the first step have TensorFlow trace it twice, which takes 3 s: of the optimizer
+    # here, of the metric above by its class instead of its name.
+    deep.optimizer.build(deep.trainable_variables)
     history = deep.fit(
         batches,
         shuffle=False,  # the batches do it themselves
@@ -138,12 +141,18 @@ def fit_deep(
 
 def deep_logits(deep: Any, ids: np.ndarray, batch: int = 256) -> np.ndarray:
     """The network's logits, float32 of shape (texts, 3)."""
+    import tensorflow as tf
+
+    # Traced once for batches of every shape; Keras' own predict is traced anew for many of them.
+    forward = tf.function(
+        lambda rows: deep(rows, training=False), input_signature=[tf.TensorSpec((None, None), tf.int32)]
+    )
     lengths = _lengths(ids)
     order = np.argsort(lengths, kind="stable")
     logits = np.zeros((len(ids), 3), dtype=np.float32)
     for first in range(0, len(order), batch):
         rows = order[first : first + batch]
-        logits[rows] = deep.predict_on_batch(ids[rows, : lengths[rows].max()])
+        logits[rows] = forward(tf.constant(ids[rows, : lengths[rows].max()], dtype=tf.int32)).numpy()
     return logits
 
 

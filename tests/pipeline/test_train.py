@@ -1,5 +1,6 @@
 """Training is a pure function: same inputs, same bytes."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 import yaml
 
+from pipeline.base import read_base
 from pipeline.classifier import METADATA_FILE, calibrate
 from pipeline.files import DataFileError, content_hash, read_csv
 from pipeline.model import MODEL_FILE
-from pipeline.prepare import Example
+from pipeline.prepare import SETS, Example, read_set
 from pipeline.text import tokenizer
-from pipeline.train import check_moods, fit_temperature, sample_weights, train
+from pipeline.train import check_moods, fit_temperature, sample_weights, train, unlabelled
 from pipeline.word_vectors import word_vectors
 from tests.pipeline.conftest import TINY_TRAIN, TINY_VERSION
 
@@ -91,6 +93,15 @@ def test_words_begin_where_text_without_labels_puts_them(base_examples: list[Exa
     np.testing.assert_allclose(table[known], expected[known], atol=1e-4)
     random = train(base_examples, [], {**still, "pretrain": 0}, split, None, lambda: pytest.fail("not asked for"))
     assert np.abs(random.network.get_layer("embedding").get_weights()[0]).max() < 0.06  # Keras' own beginning
+
+
+def test_texts_of_the_sets_are_not_read_as_unlabelled(tiny_inputs: Path) -> None:
+    with contextlib.chdir(tiny_inputs):
+        sets = {name: read_set(name) for name in SETS}
+        used = {example.text for examples in sets.values() for example in examples}
+        found = unlabelled(sets)
+        assert not used & set(found)
+        assert len(found) + len(used) == len({text for text, _ in read_base()})
 
 
 @pytest.mark.parametrize(("kept", "message"), [({0, 1}, "긍정"), ({1}, "부정, 긍정"), (set(), "부정, 중립, 긍정")])

@@ -38,6 +38,12 @@ def test_no_word_is_near_one_of_another_text_or_further_than_the_window() -> Non
     assert word_vectors([["가", *["x"] * (WINDOW - 1), "나"]] * 5, words, 1).any()
 
 
+def test_the_nearer_of_two_words_says_more_about_a_third() -> None:
+    made = [["보스", "최고", "x", "x", "망"], ["스킬", "최고", "x"], ["직업", "망", "x"]] * 20
+    vectors = word_vectors(made, ("보스", "스킬", "직업", "최고", "망"), 4)
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.01
+
+
 def test_the_same_texts_give_the_same_numbers_with_any_number_of_threads() -> None:
     with threadpool_limits(1):
         alone = word_vectors(texts(), WORDS, 6)
