@@ -11,8 +11,10 @@ import numpy as np
 import polars as pl
 
 from pipeline.classifier import Classifier
+from pipeline.deep import deep_logits
 from pipeline.evaluate.on_file import read_labelled
 from pipeline.files import DataFileError
+from pipeline.model import quiet_keras
 from pipeline.prepare import Example, position
 from pipeline.text import Tokenizer
 from pipeline.token_cache import CachedTokenizer
@@ -90,6 +92,13 @@ def classifier(trained: Trained, split: Tokenizer | None = None) -> Classifier:
     """What serves a trained network; its tokenizer is by default the benchmarks' with its cache."""
     metadata = {"version": "benchmark", **trained.facts}
     return Classifier(trained.network, trained.vocabulary, metadata, split or cached(trained.vocabulary.tokenizer))
+
+
+def bilstm_logits(trained: Trained, split: Tokenizer, tested: Sequence[str]) -> np.ndarray:
+    """What a trained network's Bi-LSTM says alone, without the wide path: logits of shape (texts, 3)."""
+    network = trained.network
+    deep = quiet_keras().Model(network.input["ids"], network.get_layer("deep_logits").output)
+    return deep_logits(deep, trained.vocabulary.encode(split(tested)))
 
 
 def cached(name: str) -> Tokenizer:

@@ -17,11 +17,9 @@ import numpy as np
 from benchmarks import texts
 from benchmarks.harness import Row, report
 from pipeline import settings
-from pipeline.deep import deep_logits
 from pipeline.evaluate.on_file import among
-from pipeline.model import quiet_keras
 from pipeline.text import TOKENIZERS, Tokenizer, for_model, tokenizer
-from pipeline.train import Trained, label_array, train
+from pipeline.train import label_array, train
 
 VALIDATION = 0.05
 LONGEST = 256  # characters of a text for the network of characters: more than the 96 morphemes hold
@@ -49,17 +47,10 @@ def accuracies(name: str, task: texts.Task, params: dict[str, Any]) -> tuple[flo
     tested = [example.text for example in task.test]
     whole = texts.classifier(trained, split).probabilities(tested)
     found = []
-    for answers in (whole, np.exp(bilstm(trained, split, tested))):
+    for answers in (whole, np.exp(texts.bilstm_logits(trained, split, tested))):
         found.append(float((among(answers, task.moods).argmax(axis=1) == label_array(task.test)).mean()))
     print(f"{name}, seed {params['seed']}: {found[0]:.4f}, Bi-LSTM alone {found[1]:.4f}", flush=True)
     return found[0], found[1]
-
-
-def bilstm(trained: Trained, split: Tokenizer, tested: Sequence[str]) -> np.ndarray:
-    """The deep path's logits, shape (texts, 3)."""
-    network = trained.network
-    deep = quiet_keras().Model(network.input["ids"], network.get_layer("deep_logits").output)
-    return deep_logits(deep, trained.vocabulary.encode(split(tested)))
 
 
 def speeds(names: Sequence[str], some: Sequence[str], rounds: int) -> dict[str, tuple[float, float]]:
