@@ -3,8 +3,12 @@
 Crawls a replay over HTTP, cuts, labels with the LLM over HTTP, freezes, trains, evaluates and releases in a scratch
 clone with real Git and DVC. Without arguments: the demo's posts and chunks of 120. With a file: real thresholds,
 
-    make bench BENCH="loop --posts ../shared/data/steam_ko.tsv.gz --text-column document --count 2000 --chunk 1000"
+    make bench BENCH="loop --posts ../shared/data/steam_ko.tsv.gz --text-column document --count 1200 --chunk 1000
+        --corrections 100 --general 1000"
 
+The base model is in production before. `--corrections` gives so many of the first chunk's posts a label in turn (what
+these are worth is not asked here), `--general` puts so many rated movie reviews in the place of the base file: with 100
+and 1,000 a release is what it is in production.
 The stages prepare and train run once more without DVC, right beside, as the baseline of what versioning costs.
 """
 
@@ -12,6 +16,7 @@ import argparse
 import asyncio
 import gzip
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -24,20 +29,25 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 from sqlalchemy import select
 
+from benchmarks import texts
 from benchmarks.harness import ROOT, Row, report
 from demo.llm import running_llm
 from demo.run import free_port
 from pipeline import settings
+from pipeline.base import BASE_FILE
+from pipeline.base import COLUMNS as BASE_COLUMNS
 from pipeline.cut import COLUMNS, raw_path, write_chunk
-from pipeline.files import read_csv
+from pipeline.files import csv_bytes, read_csv, write_bytes
 from pipeline.inven.client import InvenClient
 from pipeline.inven.crawl import crawl_board
 from pipeline.label import label_chunk
-from pipeline.release import begin_model, freeze_chunk, release_model
-from pipeline.store import Store
+from pipeline.release import begin_model, freeze_archive, freeze_chunk, release_model
+from pipeline.store import Feedback, Store
 from pipeline.tables import posts as posts_table
+from pipeline.text import join_post
 from pipeline.versions import Repository
 
 
@@ -48,24 +58,32 @@ def main() -> None:
     parser.add_argument("--text-column", help="the file is TSV; this column holds the texts")
     parser.add_argument("--count", type=int, default=360, help="posts of the file that are served")
     parser.add_argument("--chunk", type=int, default=120, help="posts a chunk")
+    parser.add_argument("--corrections", type=int, default=0, help="texts of the first chunk that people correct")
+    parser.add_argument("--general", type=int, default=0, help="movie reviews as the base file, in place of the demo's")
     parser.add_argument("--llm", help="an OpenAI-compatible server (…/v1) instead of the embedded one")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="maple-loop-") as folder:
         place = Path(folder)
         posts = first_rows(given.posts.resolve(), given.count, place)
+        general = texts.nsmc3(ROOT / texts.SHARED / "nsmc_ratings.tsv.gz").train if given.general else []
         root = scratch_clone(place)
         os.chdir(root)
+        if general:
+            drawn = np.random.default_rng(texts.SPLIT_SEED).permutation(len(general))[: given.general]
+            rows_of_base = ({"text": general[i].text, "label": general[i].label} for i in np.sort(drawn))
+            write_bytes(root / BASE_FILE, csv_bytes(rows_of_base, BASE_COLUMNS))
         with replay(posts, given.text_column) as inven_url, llm(given.llm) as llm_url:
             os.environ |= {
                 "INVEN_URL": inven_url,
                 "LLM_ENDPOINTS": llm_url,
                 "DATABASE_URL": f"sqlite:///{root}/data/live/maple.db",
             }
-            rows = measure(root, given.chunk, inven_url)
-    report("loop", rows, posts=given.posts.name, count=given.count, chunk=given.chunk)
+            rows = measure(root, given.chunk, given.corrections, inven_url)
+    about = {"posts": given.posts.name, "count": given.count, "chunk": given.chunk}
+    report("loop", rows, **about, corrections=given.corrections, general=given.general)
 
 
-def measure(root: Path, chunk: int, inven_url: str) -> list[Row]:
+def measure(root: Path, chunk: int, corrections: int, inven_url: str) -> list[Row]:
     """One turn of the loop, timed step by step. Seconds are wall-clock."""
     seconds: dict[str, float] = {}
 
@@ -78,6 +96,7 @@ def measure(root: Path, chunk: int, inven_url: str) -> list[Row]:
 
     repository, numbers = Repository(root), settings.params("crawl")
     with Store(settings.load().database_url) as store:
+        timed("base_model", lambda: release_model(repository))
         timed("crawl", lambda: asyncio.run(crawl(store, numbers)))
         chunks = []
         while (number := store.assign_chunk(chunk)) is not None:
@@ -85,6 +104,11 @@ def measure(root: Path, chunk: int, inven_url: str) -> list[Row]:
         for number in chunks:
             timed("label", partial(label, store, number))
             timed("freeze", partial(freeze_chunk, repository, number, settings.params("catalog")["window"]))
+        if corrections and chunks:
+            correct(store, chunks[0], corrections)
+            archive = store.assign_archive(corrections)
+            window = settings.params("catalog")["window"]
+            timed("freeze", lambda: freeze_archive(repository, store, int(archive or 0), window))
         with repository.changing():
             begin_model(repository)
             repository.dvc("repro", "--quiet", "base", "champion")
@@ -94,10 +118,24 @@ def measure(root: Path, chunk: int, inven_url: str) -> list[Row]:
         bare = {name: bare_seconds(root, name) for name in ("prepare", "train")}
         lost, doubled = compare(store, inven_url, root, chunks)
     rows = [Row("posts_lost", lost, "posts"), Row("posts_doubled", doubled, "posts")]
-    for step in ("crawl", "label", "freeze", "prepare", "train", "release"):
+    for step in ("base_model", "crawl", "label", "freeze", "prepare", "train", "release"):
         baseline = (bare[step], "the stage without DVC") if step in bare else (None, None)
         rows.append(Row(f"seconds_{step}", round(seconds[step], 2), "s", *baseline))
+    # From labels to a released model. What is not `python -m pipeline.train` is what the loop costs beside training.
+    release = sum(seconds[step] for step in ("freeze", "prepare", "train", "release"))
+    rows.append(Row("chunk_to_release_seconds", round(release, 2), "s, LLM not counted", 90.0, "the aim"))
+    rows.append(Row("overhead_share", round(1 - bare["train"] / release, 4), "of that, not training"))
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    rows.append(Row("peak_mb", round(peak, 1), "MiB resident, the largest process"))
     return [*rows, Row("seconds_total", round(sum(seconds.values()), 2), "s")]
+
+
+def correct(store: Store, chunk: int, count: int) -> None:
+    """So many people's corrections: texts of the chunk with the label after the one that a person would see."""
+    for i, row in enumerate(store.posts_of_chunk(chunk)[:count]):
+        text = join_post(row["title"], row["body"])
+        post = {"board_id": row["board_id"], "post_id": row["post_id"]}
+        store.add_feedback(Feedback(text, i % 3, predicted=(i + 1) % 3, confidence=0.5, model_version="bench", **post))
 
 
 async def crawl(store: Store, numbers: dict[str, Any]) -> None:
