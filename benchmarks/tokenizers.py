@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import texts
-from benchmarks.harness import Row, report
+from benchmarks.harness import Row, earlier, report
 from pipeline import settings
 from pipeline.evaluate.on_file import among
 from pipeline.text import TOKENIZERS, Tokenizer, for_model, tokenizer
@@ -72,29 +72,36 @@ def speeds(names: Sequence[str], some: Sequence[str], rounds: int) -> dict[str, 
     }
 
 
+def accuracy_rows(names: Sequence[str], task: texts.Task, seeds: int) -> list[Row]:
+    """Accuracy of each tokenizer's network, and of its Bi-LSTM alone; of an earlier run without seeds."""
+    if not seeds:
+        return [row for row in earlier("tokenizers") if "accuracy" in row.measure]
+    scores: dict[str, list[tuple[float, float]]] = {}
+    for name in names:
+        longest = LONGEST if name == Characters.name else settings.params("train")["max_tokens"]
+        params = {**settings.params("train"), "max_tokens": longest}
+        scores[name] = [accuracies(name, task, {**params, "seed": seed}) for seed in range(1, seeds + 1)]
+    rows: list[Row] = []
+    for place, what in enumerate(("accuracy", "accuracy_bilstm_alone")):
+        for name in names:
+            values = [row[place] for row in scores[name]]
+            unit = f"mean of {len(values)} seeds, {min(values):.4f} to {max(values):.4f}"
+            usual = round(float(np.mean([row[place] for row in scores[BASELINE]])), 4)
+            beside = () if name == BASELINE else (usual, BASELINE)
+            rows.append(Row(f"{name}_{what}", round(float(np.mean(values)), 4), unit, *beside))
+    return rows
+
+
 def main() -> None:
     """Train, time, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tokenizers", description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="trainings of each; 0 keeps the accuracies of before")
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
     names = [BASELINE, *(name for name in TOKENIZERS if name != BASELINE), Characters.name]
     task = texts.steam()
     pace = speeds(names, [example.text for example in task.test], given.rounds)
-    rows: list[Row] = []
-    scores: dict[str, list[tuple[float, float]]] = {}
-    for name in names:
-        longest = LONGEST if name == Characters.name else settings.params("train")["max_tokens"]
-        params = {**settings.params("train"), "max_tokens": longest}
-        scores[name] = [accuracies(name, task, {**params, "seed": seed}) for seed in range(1, given.seeds + 1)]
-    for place, what in enumerate(("accuracy", "accuracy_bilstm_alone")):
-        for name in names:
-            values = [row[place] for row in scores[name]]
-            unit = f"mean of {len(values)} seeds, {min(values):.4f} to {max(values):.4f}"
-            beside = (
-                () if name == BASELINE else (round(float(np.mean([s[place] for s in scores[BASELINE]])), 4), BASELINE)
-            )
-            rows.append(Row(f"{name}_{what}", round(float(np.mean(values)), 4), unit, *beside))
+    rows = accuracy_rows(names, task, given.seeds)
     for place, (what, unit) in enumerate((("posts_per_second", "posts/s"), ("cpu_ms", "CPU ms a post"))):
         for name in names:
             beside = () if name == BASELINE else (round(pace[BASELINE][place], 4), BASELINE)
