@@ -37,10 +37,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "as_params_say": {},
     "from_nothing": {"warm_start": False},
     "replay_0": {"replay": 0.0},
-    "replay_1": {"replay": 1.0},
     "replay_4": {"replay": 4.0},
     "epochs_1": {"warm_epochs": 1},
-    "rate_0.002": {"warm_learning_rate": 0.002},
 }
 
 
