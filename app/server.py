@@ -7,7 +7,6 @@ import asyncio
 import errno
 import logging
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +16,9 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 
-from pipeline import settings
-from pipeline.store import Store, StoreError
+from pipeline import errors, settings
+from pipeline.errors import UserError
+from pipeline.store import Store
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -43,7 +43,7 @@ HEADERS = {
 }
 
 
-class CannotListen(RuntimeError):
+class CannotListen(UserError):
     """The address can't be opened. The message says what to do."""
 
 
@@ -174,20 +174,16 @@ def serve(listener: socket.socket, make: Callable[[], FastAPI]) -> None:
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def main() -> int:
-    """Start the page. 1, with one message, when something it needs is not there."""
+def main() -> None:
+    """Start the page. Raises UserError when something it needs is not there."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for talkative in ("httpx", "alembic"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
-    try:
-        here = settings.load()
-        chunk_size = int(settings.params("cut")["size"])
-        archive_size = int(settings.params("archive")["size"])
-        listener = listen(here.app_host, here.app_port)  # before the slow imports: fail at once
-        store = Store(here.database_url)
-    except (settings.SettingsError, StoreError, CannotListen) as problem:
-        print(f"app.server: {problem}", file=sys.stderr)
-        return 1
+    here = settings.load()
+    chunk_size = int(settings.params("cut")["size"])
+    archive_size = int(settings.params("archive")["size"])
+    listener = listen(here.app_host, here.app_port)  # before the slow imports: fail at once
+    store = Store(here.database_url)
 
     from app.services import Services
     from pipeline.classifier import ProductionModel
@@ -204,8 +200,7 @@ def main() -> int:
 
     with store:
         serve(listener, make)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    errors.run(main)

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import charts
@@ -24,8 +23,8 @@ from app.records import PERIODS, Analysis, ClassifierLike, Dashboard, Filters, M
 from app.suspects import Suspect, Suspects
 from pipeline import boards, clock
 from pipeline.keywords import keywords, word_cloud
-from pipeline.store import Feedback, Store
-from pipeline.tables import posts
+from pipeline.records import Feedback
+from pipeline.store import Store
 from pipeline.text import normalise
 
 log = logging.getLogger(__name__)
@@ -96,7 +95,7 @@ class Services:
         jobs = charts.shares(charts.select(shown, filters.group), "job")
         newest = charts.newest(selection)
         summary = self._store.summary()
-        collected_at = self._collected_at()
+        collected_at = self._store.last_collected_at()
         classifier = self.classifier()
         version = classifier.version if classifier else None
         progress = Progress(summary["pending_posts"], self._sizes[0], summary["pending_feedback"], self._sizes[1])
@@ -149,11 +148,6 @@ class Services:
             return shown.filter(pl.col("job_group") != filters.group), "같은 기간 다른 직업군의 글"
         return frame.filter(pl.col("posted_at") < since), f"그 전 {PERIODS[filters.period][1]}일의 글"
 
-    def _collected_at(self) -> str | None:
-        newest = select(posts.c.collected_at).order_by(posts.c.seq.desc()).limit(1)
-        with self._store.reading() as connection:
-            return connection.scalar(newest)
-
     def progress(self) -> Progress:
         """How far the next training is, read now."""
         waiting_posts, waiting_feedback = self._store.count_pending()
@@ -172,8 +166,7 @@ class Services:
     def database_works(self) -> bool:
         """Whether a row can be read from the database."""
         try:
-            with self._store.reading() as connection:
-                connection.execute(select(posts.c.seq).limit(1)).all()
+            self._store.last_collected_at()
         except Exception:
             log.exception("the database can't be read")
             return False

@@ -9,13 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import select, tuple_
-
-from pipeline.evaluate import SUSPECTS_FILE
 from pipeline.files import DataFileError, read_csv
 from pipeline.labels import parse_label
+from pipeline.layout import SUSPECTS_FILE
 from pipeline.store import Store
-from pipeline.tables import feedback, posts
 from pipeline.text import join_post
 
 log = logging.getLogger(__name__)
@@ -54,17 +51,17 @@ class Suspects:
         flagged = self._flagged()
         if not flagged:
             return []
-        ids = list(flagged)
-        post, answered = tuple_(posts.c.board_id, posts.c.post_id), tuple_(feedback.c.board_id, feedback.c.post_id)
-        with self._store.reading() as connection:
-            judged = {tuple(row) for row in connection.execute(select(*answered.clauses).where(answered.in_(ids)))}
-            columns = (posts.c.board_id, posts.c.post_id, posts.c.title, posts.c.body, posts.c.url)
-            found = {tuple(row[:2]): row for row in connection.execute(select(*columns).where(post.in_(ids)))}
         return [
-            Suspect(*key, found[key].title, found[key].url, join_post(found[key].title, found[key].body), *flagged[key])
-            for key in ids
-            if key in found and key not in judged
-        ][:SHOWN]
+            Suspect(
+                row["board_id"],
+                row["post_id"],
+                row["title"],
+                row["url"],
+                join_post(row["title"], row["body"]),
+                *flagged[row["board_id"], row["post_id"]],
+            )
+            for row in self._store.posts_nobody_judged(list(flagged))[:SHOWN]
+        ]
 
     def _flagged(self) -> dict[tuple[int, int], tuple[int, int]]:
         """Label and suggested label by board and post id, in the file's order."""

@@ -37,15 +37,15 @@ from benchmarks.harness import ROOT, Row, report
 from demo.llm import running_llm
 from demo.run import free_port
 from pipeline import settings
-from pipeline.base import BASE_FILE
-from pipeline.base import COLUMNS as BASE_COLUMNS
-from pipeline.cut import COLUMNS, raw_path, write_chunk
+from pipeline.cut import write_chunk
 from pipeline.files import csv_bytes, read_csv, write_bytes
 from pipeline.inven.client import InvenClient
 from pipeline.inven.crawl import crawl_board
-from pipeline.label import label_chunk
+from pipeline.label.chunk import label_chunk
+from pipeline.layout import BASE_COLUMNS, BASE_FILE, CHUNK_COLUMNS, raw_path
+from pipeline.records import Feedback
 from pipeline.release import begin_model, freeze_archive, freeze_chunk, release_model
-from pipeline.store import Feedback, Store
+from pipeline.store import Store
 from pipeline.tables import posts as posts_table
 from pipeline.text import join_post
 from pipeline.versions import Repository
@@ -160,7 +160,7 @@ def compare(store: Store, inven_url: str, root: Path, chunks: list[int]) -> tupl
     found = [
         (int(row["board_id"]), int(row["post_id"]))
         for number in chunks
-        for row in read_csv(raw_path(f"{number:04d}", root), COLUMNS)
+        for row in read_csv(raw_path(f"{number:04d}", root), CHUNK_COLUMNS)
     ]
     with store.reading() as connection:
         waiting = select(posts_table.c.board_id, posts_table.c.post_id).where(posts_table.c.chunk.is_(None))

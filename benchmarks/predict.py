@@ -85,13 +85,13 @@ def train_model(folder: Path) -> Path:
     """A model of the repository's own size, trained by the stage `train` from the demo's base texts."""
     import yaml
 
-    from pipeline.base import BASE_FILE, BUILT_IN, built_in_bytes
+    from pipeline.base import BUILT_IN, built_in_bytes
     from pipeline.catalog import NO_CHAMPION, Catalog, write_catalog
-    from pipeline.champion import CHAMPION, write_champion
-    from pipeline.classifier import CANDIDATE
+    from pipeline.champion import write_champion
     from pipeline.files import write_bytes
     from pipeline.labels import parse_label
-    from pipeline.prepare import PREPARED, Example, write_sets
+    from pipeline.layout import BASE_FILE, CANDIDATE, CHAMPION, PREPARED
+    from pipeline.prepare import Example, write_sets
     from pipeline.train import write_candidate
 
     lines = (ROOT / "demo" / "base.jsonl").read_text(encoding="utf-8").splitlines()
@@ -138,7 +138,7 @@ def measure_old(given: argparse.Namespace) -> dict[str, float]:
 
     from benchmarks.replaced import TOKENS, build
     from pipeline.features import Vocabulary
-    from pipeline.keywords import STOPWORDS_FILE
+    from pipeline.layout import STOPWORDS_FILE
 
     okt, network, texts = Okt(), build(), texts_of(given)[: max(given.count // 3, WARM_UP + 1)]
     ignored = set(STOPWORDS_FILE.read_text(encoding="utf-8").split())

@@ -25,6 +25,9 @@ from typing import IO
 import httpx
 from filelock import FileLock
 
+from pipeline import errors
+from pipeline.errors import UserError
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 MODEL_ALIAS = "gemma-3-270m-q4_k_m"
 SLOTS = 2
@@ -41,7 +44,7 @@ CHAT_TEMPLATE = """{{ bos_token }}{% for message in messages %}\
 {% endfor %}"""
 
 
-class DemoModelError(RuntimeError):
+class DemoModelError(UserError):
     """The embedded LLM cannot start. The message says what is missing or what it wrote last."""
 
 
@@ -177,11 +180,9 @@ def main(arguments: list[str] | None = None) -> None:
         threading.Thread(target=_exit_with_stdin, daemon=True).start()
     try:
         serve(chosen.port, threads=chosen.threads)
-    except DemoModelError as error:
-        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         os._exit(0)  # llama.cpp's threads have nothing to save
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -8,7 +8,6 @@ GET /_replay/state tells what is visible and what has been asked.
 """
 
 import argparse
-import sys
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,8 +24,8 @@ from starlette.routing import Route
 from demo.replay_comments import comment_json
 from demo.replay_mobile import PREFIX, mobile_article_page, mobile_list_page
 from demo.replay_pages import article_page, gone_page, list_page
-from demo.replay_posts import PostsFileError, ReplayPost, read_posts, schedule
-from pipeline import boards, clock
+from demo.replay_posts import ReplayPost, read_posts, schedule
+from pipeline import boards, clock, errors
 
 # The paths that crawlers report as disallowed on the real site.
 ROBOTS = "User-agent: *\nDisallow: /board/prevnext.php\nDisallow: /powerbbs/prevnext.php\nDisallow: /staff/\n"
@@ -180,24 +179,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--deleted", type=int, default=0, help="posts that are listed but gone")
     parser.add_argument("--seed", type=int, help="shuffle the posts with this seed")
     given = parser.parse_args(arguments)
-    try:
-        boards.board(given.board)
-        drafts = read_posts(given.posts, text_column=given.text_column, board_id=given.board)
-        posts = schedule(
-            drafts,
-            start=clock.now(),
-            initial=given.initial,
-            per_minute=given.per_minute,
-            deleted=given.deleted,
-            seed=given.seed,
-        )
-    except (PostsFileError, KeyError) as error:
-        print(f"replay: {error.args[0]}", file=sys.stderr)
-        return 2
+    if given.board not in {board.id for board in boards.BOARDS}:
+        parser.error(f"--board {given.board} is none of {', '.join(str(board.id) for board in boards.BOARDS)}")
+    posts = schedule(
+        read_posts(given.posts, text_column=given.text_column, board_id=given.board),
+        start=clock.now(),
+        initial=given.initial,
+        per_minute=given.per_minute,
+        deleted=given.deleted,
+        seed=given.seed,
+    )
     print(f"Inven replay: http://127.0.0.1:{given.port} with {len(posts)} posts (Ctrl+C ends it)", flush=True)
     uvicorn.run(make_app(posts), host="127.0.0.1", port=given.port, log_level="warning")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    errors.run(main)

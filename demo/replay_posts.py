@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import boards, clock
+from pipeline.errors import UserError
 
 # Where numbering begins: near the boards' real numbers of July 2026.
 FIRST_IDS = {2294: 457000, 2295: 298000, 2296: 165000, 2297: 312000, 2298: 224000, 5974: 6860000}
@@ -22,7 +23,7 @@ SPACING = timedelta(minutes=7)  # between posts that are there at the start and 
 TITLE_LENGTH = 20  # characters of a bare text that become its title
 
 
-class PostsFileError(ValueError):
+class PostsFileError(UserError):
     """A file of posts can't be used. The message names the file and the line."""
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import httpx
 from honcho.manager import Manager
-from sqlalchemy import func, select
 
+from pipeline import errors
+from pipeline.errors import UserError
 from pipeline.store import Store
-from pipeline.tables import labels
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = REPOSITORY / ".demo"
@@ -39,7 +39,7 @@ SMALLER = {
 }
 
 
-class DemoError(RuntimeError):
+class DemoError(UserError):
     """The demo can't start. The message says what to do."""
 
 
@@ -190,8 +190,7 @@ def narrate(env: dict[str, str]) -> None:
         if store is not None:
             counts = store.summary()
             news("posts", counts["posts"], f"Collected {counts['posts']} posts from the replay")
-            with store.reading() as connection:
-                labelled = connection.scalar(select(func.count()).select_from(labels)) or 0
+            labelled = store.count_answers()
             news("labels", labelled // 40, f"Labelled {labelled} texts")
             news("feedback", counts["feedback"], f"{counts['feedback']} corrections from people")
         for line in run("git", "tag", "--list", "--format=%(refname:short) %(contents:subject)", cwd=DEMO).splitlines():
@@ -213,14 +212,10 @@ def answers(url: str) -> bool:
 
 def main() -> int:
     """Run until Ctrl-C or until a part ends."""
-    try:
-        ports = {"app": free_port(int(os.environ.get("APP_PORT") or 7860))}
-        ports |= {name: free_port() for name in ("replay", "llm", "prefect")}
-        say("Making a scratch clone in .demo/ …")
-        make_clone()
-    except DemoError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    ports = {"app": free_port(int(os.environ.get("APP_PORT") or 7860))}
+    ports |= {name: free_port() for name in ("replay", "llm", "prefect")}
+    say("Making a scratch clone in .demo/ …")
+    make_clone()
     env = environment(ports)
     if run("git", "status", "--porcelain", cwd=REPOSITORY):
         say("Note: uncommitted changes of this checkout are not in the demo")
@@ -242,4 +237,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    errors.run(main)

@@ -16,11 +16,12 @@ from prefect.states import Completed
 from flows.crawl import score_new
 from flows.lock import Busy, only_run
 from pipeline import gate, settings
-from pipeline.cut import labeled_path, write_chunk
+from pipeline.cut import write_chunk
 from pipeline.files import read_csv
-from pipeline.label import label_chunk
 from pipeline.label.answer import LabelError, LabelReport, Progress
+from pipeline.label.chunk import label_chunk
 from pipeline.label.estimate import Estimate, Eta
+from pipeline.layout import labeled_path
 from pipeline.release import freeze_archive, freeze_chunk, release_model
 from pipeline.store import Store
 from pipeline.versions import Repository

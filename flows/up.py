@@ -13,15 +13,16 @@ from urllib.parse import urlsplit
 import httpx
 from dotenv import load_dotenv
 
-from pipeline import settings
-from pipeline.base import BASE_FILE, read_base
+from pipeline import errors, settings
+from pipeline.base import read_base
 from pipeline.catalog import NO_CHAMPION
 from pipeline.champion import production_version
-from pipeline.files import DataFileError
+from pipeline.errors import UserError
+from pipeline.layout import BASE_FILE
 from pipeline.release import release_model
-from pipeline.settings import Settings, SettingsError
-from pipeline.store import Store, StoreError
-from pipeline.versions import Repository, VersionsError
+from pipeline.settings import Settings
+from pipeline.store import Store
+from pipeline.versions import Repository
 
 
 def missing(here: Settings, prefect_port: int) -> list[str]:
@@ -80,7 +81,7 @@ def contact_problem(here: Settings) -> str | None:
 def _said(action: Callable[[], object]) -> str | None:
     try:
         action()
-    except (DataFileError, VersionsError, StoreError, SettingsError) as error:
+    except UserError as error:
         return str(error)
     return None
 
@@ -88,11 +89,7 @@ def _said(action: Callable[[], object]) -> str | None:
 def main() -> int:
     """Exit code 1 with a list when something is missing; else runs until Ctrl-C."""
     load_dotenv()
-    try:
-        here = settings.load()
-    except SettingsError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    here = settings.load()
     api = os.environ.setdefault("PREFECT_API_URL", "http://127.0.0.1:4200/api")
     port = urlsplit(api).port or 4200
     if problems := missing(here, port):
@@ -128,4 +125,4 @@ def run_all(prefect_port: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    errors.run(main)

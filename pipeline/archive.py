@@ -9,28 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline import settings, stage
+from pipeline import errors, settings
 from pipeline.files import DataFileError, read_csv, write_csv
 from pipeline.labels import SENTIMENTS
+from pipeline.layout import ARCHIVE_COLUMNS, archive_path
 from pipeline.store import Store
-
-COLUMNS = (
-    "id",
-    "created_at",
-    "text",
-    "label",
-    "sentiment",
-    "predicted",
-    "confidence",
-    "model_version",
-    "board_id",
-    "post_id",
-)
-
-
-def archive_path(number: str, root: Path = Path()) -> Path:
-    """Where the feedback archive of that number (or range) stands."""
-    return root / "data" / "archived_feedback" / f"feedback_{number}.csv"
 
 
 def write_archive(store: Store, number: str, root: Path = Path()) -> Path:
@@ -46,15 +29,15 @@ def write_archive(store: Store, number: str, root: Path = Path()) -> Path:
             )
         rows.extend({**row, "sentiment": SENTIMENTS[row["label"]]} for row in found)
     path = archive_path(number, root)
-    write_csv(path, rows, COLUMNS)
+    write_csv(path, rows, ARCHIVE_COLUMNS)
     return path
 
 
 def compact_archives(members: Sequence[str], root: Path = Path()) -> Path:
     """Join the files of consecutive archives into one, named by the first and the last. Raises DataFileError."""
-    rows = [row for member in members for row in read_csv(archive_path(member, root), COLUMNS)]
+    rows = [row for member in members for row in read_csv(archive_path(member, root), ARCHIVE_COLUMNS)]
     path = archive_path(f"{members[0].split('-')[0]}-{members[-1].split('-')[-1]}", root)
-    write_csv(path, rows, COLUMNS)
+    write_csv(path, rows, ARCHIVE_COLUMNS)
     return path
 
 
@@ -66,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    errors.run(main)

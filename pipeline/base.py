@@ -7,14 +7,13 @@ stage writes it from the hand-written rows of `demo/base.jsonl`. `python -m pipe
 import json
 from pathlib import Path
 
-from pipeline import stage
+from pipeline import errors
 from pipeline.files import DataFileError, csv_bytes, read_csv, write_bytes
 from pipeline.labels import parse_label
+from pipeline.layout import BASE_COLUMNS, BASE_FILE
 from pipeline.text import normalise
 
-BASE_FILE = Path("data/base/merged_label_final.csv")
 BUILT_IN = Path("demo/base.jsonl")
-COLUMNS = ("text", "label")
 
 
 def read_base(path: Path = BASE_FILE) -> list[tuple[str, int]]:
@@ -25,7 +24,7 @@ def read_base(path: Path = BASE_FILE) -> list[tuple[str, int]]:
             "or run `dvc repro base` for the hand-written one"
         )
     result = []
-    for number, row in enumerate(read_csv(path, COLUMNS), start=1):
+    for number, row in enumerate(read_csv(path, BASE_COLUMNS), start=1):
         text = normalise(row["text"])
         if not text:
             raise DataFileError(f"{path}, row {number}: the text is empty; delete the row")
@@ -41,7 +40,7 @@ def read_base(path: Path = BASE_FILE) -> list[tuple[str, int]]:
 def built_in_bytes(source: Path = BUILT_IN) -> bytes:
     """The base file made of the hand-written rows."""
     rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
-    return csv_bytes(({"text": row["text"], "label": parse_label(row["mood"])} for row in rows), COLUMNS)
+    return csv_bytes(({"text": row["text"], "label": parse_label(row["mood"])} for row in rows), BASE_COLUMNS)
 
 
 def main() -> None:
@@ -52,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    errors.run(main)

@@ -11,8 +11,8 @@ from pathlib import Path
 import yaml
 
 from pipeline.files import DataFileError, write_text
+from pipeline.layout import CATALOG_FILE
 
-CATALOG_FILE = Path("data/catalog.yaml")
 NO_CHAMPION = "none"
 
 _HEADER = """\

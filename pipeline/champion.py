@@ -7,12 +7,12 @@ the Git tag that released it. `python -m pipeline.champion`.
 import shutil
 from pathlib import Path
 
-from pipeline import stage
+from pipeline import errors
 from pipeline.catalog import NO_CHAMPION, read_catalog
-from pipeline.classifier import PRODUCTION, read_metadata
+from pipeline.classifier import read_metadata
 from pipeline.files import DataFileError, write_json
+from pipeline.layout import CHAMPION, PRODUCTION
 
-CHAMPION = Path("models/champion")
 NONE_FILE = "none.json"
 
 
@@ -66,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    errors.run(main)

@@ -13,13 +13,12 @@ import numpy as np
 
 from pipeline.features import Vocabulary
 from pipeline.files import DataFileError, file_hash
+from pipeline.layout import PRODUCTION
 from pipeline.model import MODEL_FILE, load_network
 from pipeline.text import Tokenizer, for_model, normalise, tokenizer
 from pipeline.token_cache import CachedTokenizer
 
 METADATA_FILE = "metadata.json"
-PRODUCTION = Path("models/production")
-CANDIDATE = Path("models/candidate")
 _SLICE = 1024  # texts tokenised at once, while the network reads the slice before
 _BATCH = 128  # texts of like length in one pass: more save nothing and are padded more (measured)
 _CELLS = 1 << 19  # n-grams in one pass, padding included: hostile texts cost no more memory than usual ones

@@ -1,7 +1,7 @@
 """The collecting side of the live database: posts, pages that could not be read, how far boards were walked."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy import delete, func, select, update
 
 from pipeline import clock
 from pipeline.database import Database, batches
+from pipeline.records import Comment, Post, Visit
 from pipeline.tables import (
     categories,
     comment_reads,
@@ -19,47 +20,6 @@ from pipeline.tables import (
     posts,
     robots,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """One post as collected. Times are aware; counts are None where the page did not say."""
-
-    board_id: int
-    post_id: int
-    category: str | None
-    job_group: str | None
-    job: str | None
-    title: str
-    body: str
-    url: str
-    posted_at: datetime
-    collected_at: datetime
-    views: int | None = None
-    recommends: int | None = None
-    comments: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Comment:
-    """One comment of a post, without its writer. `parent_id`: the comment that it answers. `posted_at` is KST."""
-
-    comment_id: int
-    parent_id: int | None
-    text: str
-    recommends: int
-    posted_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """A board's last visit. `began` is None when it was cut off or something could not be read; aware, KST.
-
-    `blocked_until`: the board refused us and is left alone until then.
-    """
-
-    began: datetime | None = None
-    blocked_until: datetime | None = None
 
 
 class Collected(Database):
@@ -79,6 +39,17 @@ class Collected(Database):
                     )
                     found.update(connection.scalars(query))
         return found
+
+    def stored_posts(self) -> Iterator[dict[str, Any]]:
+        """Every stored post (not comments) in order of collection, row by row: board_id, post_id, category, texts, url.
+
+        One consistent state of the database, however long the caller takes.
+        """
+        columns = (posts.c.board_id, posts.c.post_id, posts.c.category, posts.c.title, posts.c.body, posts.c.url)
+        query = select(*columns).where(posts.c.post_id > 0).order_by(posts.c.seq)  # negative: comments
+        with self.reading() as connection:
+            for row in connection.execution_options(yield_per=1000).execute(query).mappings():
+                yield dict(row)
 
     def add_posts(self, new: Sequence[Post]) -> int:
         """Store posts in the order given, one transaction. A known (board_id, post_id) is left as it is.
@@ -116,6 +87,18 @@ class Collected(Database):
                     set_={**row, "attempts": crawl_failures.c.attempts + 1, "last_at": moment},
                 )
             )
+
+    def failed_attempts(self, board_id: int, post_ids: Sequence[int]) -> dict[int, int]:
+        """How often each of these posts (0: the board's list) could not be read; without those that never failed."""
+        table = crawl_failures
+        found: dict[int, int] = {}
+        with self.reading() as connection:
+            for batch in batches(post_ids):
+                query = select(table.c.post_id, table.c.attempts).where(
+                    table.c.board_id == board_id, table.c.post_id.in_(batch)
+                )
+                found.update((row.post_id, row.attempts) for row in connection.execute(query))
+        return found
 
     def clear_failure(self, board_id: int, post_id: int | None) -> None:
         """Forget a recorded failure: the page has been read."""

@@ -7,34 +7,10 @@ a pure function of its rows and can be written again with the same bytes: `pytho
 import sys
 from pathlib import Path
 
-from pipeline import settings, stage
+from pipeline import errors, settings
 from pipeline.files import DataFileError, write_csv
+from pipeline.layout import CHUNK_COLUMNS, raw_path
 from pipeline.store import Store
-
-COLUMNS = (
-    "board_id",
-    "post_id",
-    "job_group",
-    "job",
-    "title",
-    "body",
-    "url",
-    "posted_at",
-    "collected_at",
-    "views",
-    "recommends",
-    "comments",
-)
-
-
-def raw_path(number: str, root: Path = Path()) -> Path:
-    """Where the raw chunk of that number stands."""
-    return root / "data" / "raw_chunks" / f"raw_data_{number}.csv"
-
-
-def labeled_path(number: str, root: Path = Path()) -> Path:
-    """Where the labelled chunk of that number stands; its provenance is beside it, ending in .json."""
-    return root / "data" / "labeled_chunks" / f"labeled_data_{number}.csv"
 
 
 def write_chunk(store: Store, number: str, root: Path = Path()) -> Path:
@@ -45,7 +21,7 @@ def write_chunk(store: Store, number: str, root: Path = Path()) -> Path:
             f"the live database has no post of chunk {number}: `dvc pull {raw_path(number)}` restores the file"
         )
     path = raw_path(number, root)
-    write_csv(path, rows, COLUMNS)
+    write_csv(path, rows, CHUNK_COLUMNS)
     return path
 
 
@@ -57,4 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    errors.run(main)

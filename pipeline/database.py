@@ -13,11 +13,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from pipeline.errors import UserError
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BATCH = 500  # rows a statement; SQLite takes at most 32,766 variables
 
 
-class StoreError(RuntimeError):
+class StoreError(UserError):
     """The database can't be opened or used. The message names its URL and the way out."""
 
 

@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from pipeline.errors import UserError
+
 # A post body can be long; the csv module's own limit is 131,072 characters a field.
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 
-class DataFileError(ValueError):
+class DataFileError(UserError):
     """A data file is missing, unreadable or lacks a column. The message names the file and the way out."""
 
 

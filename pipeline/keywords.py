@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-STOPWORDS_FILE = Path("data/korean_stopwords.txt")
+from pipeline.errors import UserError
+from pipeline.layout import STOPWORDS_FILE
 
 # Strength of the prior, in words (Monroe et al. use 500 too). A selection of fewer words gets a prior of as
 # many as it has: what everybody says then weighs half, and never drowns it.
@@ -36,7 +37,7 @@ _NANUM = (
 _DRAWABLE = re.compile(r"[0-9A-Za-z가-힣ㄱ-ㅎㅏ-ㅣ._%+-]*[0-9A-Za-z가-힣ㄱ-ㅎㅏ-ㅣ]+[0-9A-Za-z가-힣ㄱ-ㅎㅏ-ㅣ._%+-]*")
 
 
-class FontMissing(RuntimeError):
+class FontMissing(UserError):
     """No font with Korean letters is installed. The message says how to get one."""
 
 

@@ -1,9 +1,10 @@
 """What the page asks of the live database: moods of a period, and counts."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, func, select
+from sqlalchemy import case, func, select, tuple_
 
 from pipeline import clock
 from pipeline.database import Database
@@ -62,6 +63,24 @@ class Moods(Database):
         )
         with self.reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+    def last_collected_at(self) -> str | None:
+        """When the newest stored post was collected (ISO 8601, KST); None before the first."""
+        with self.reading() as connection:
+            return connection.scalar(select(posts.c.collected_at).order_by(posts.c.seq.desc()).limit(1))
+
+    def posts_nobody_judged(self, ids: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+        """Of these posts (board, post id) the stored ones that no person has judged, in the order given.
+
+        Rows of board_id, post_id, title, body, url. At most 200 ids: they go into one query.
+        """
+        post, answered = tuple_(posts.c.board_id, posts.c.post_id), tuple_(feedback.c.board_id, feedback.c.post_id)
+        columns = (posts.c.board_id, posts.c.post_id, posts.c.title, posts.c.body, posts.c.url)
+        with self.reading() as connection:
+            judged = {tuple(row) for row in connection.execute(select(*answered.clauses).where(answered.in_(ids)))}
+            rows = connection.execute(select(*columns).where(post.in_(ids))).mappings()
+            found = {(row["board_id"], row["post_id"]): dict(row) for row in rows}
+        return [found[key] for key in ids if key in found and key not in judged]
 
     def summary(self) -> dict[str, Any]:
         """Counts for the page and the gate's message: posts, labelled, pending posts and corrections, newest time."""

@@ -14,18 +14,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import archive, base, duplicates, settings, stage
+from pipeline import base, duplicates, errors, settings
 from pipeline.catalog import Catalog, read_catalog
-from pipeline.cut import COLUMNS as CHUNK_COLUMNS
-from pipeline.cut import labeled_path
 from pipeline.files import DataFileError, read_csv, write_csv, write_json
 from pipeline.labels import SENTIMENTS, parse_label
+from pipeline.layout import (
+    ARCHIVE_COLUMNS,
+    ARCHIVED_FEEDBACK,
+    CHUNK_COLUMNS,
+    GOLD,
+    GOLD_COLUMNS,
+    LABELED_CHUNKS,
+    PREPARED,
+    archive_path,
+    labeled_path,
+)
 from pipeline.text import join_post, normalise
 
-PREPARED = Path("data/prepared")
-LABELED = Path("data/labeled_chunks")
-ARCHIVED = Path("data/archived_feedback")
-GOLD = Path("data/gold")
 COLUMNS = ("text", "label", "weight", "source", "job_group")
 SETS = ("train", "validation", "test_chunk", "test_base")
 
@@ -84,10 +89,10 @@ def read_quality(number: str, root: Path = Path()) -> dict[str, Any]:
 
 def read_archive(number: str, root: Path = Path()) -> list[Example]:
     """The corrections of an archive in order of arrival. Raises DataFileError."""
-    path = archive.archive_path(number, root)
+    path = archive_path(number, root)
     return [
         Example(normalise(row["text"]), parse_label(row["label"]), 1.0, f"feedback-{number}")
-        for row in read_csv(path, archive.COLUMNS)
+        for row in read_csv(path, ARCHIVE_COLUMNS)
     ]
 
 
@@ -95,7 +100,7 @@ def read_gold(root: Path = Path()) -> list[Example]:
     """Every row of data/gold/*.csv, whoever labelled it (title, body, label; job_group where it is known)."""
     examples = []
     for path in sorted((root / GOLD).glob("*.csv")):
-        for row in read_csv(path, ("title", "body", "label")):
+        for row in read_csv(path, GOLD_COLUMNS):
             text = join_post(row["title"], row["body"])
             examples.append(Example(text, parse_label(row["label"]), 1.0, "gold", row.get("job_group", "")))
     return examples
@@ -108,8 +113,8 @@ def check_listed(catalog: Catalog, root: Path = Path()) -> None:
     nobody listed would slip into the next model.
     """
     for folder, pattern, paths in (
-        (root / LABELED, "*.csv", [labeled_path(number, root) for number in catalog.chunks]),
-        (root / ARCHIVED, "*.csv", [archive.archive_path(number, root) for number in catalog.archives]),
+        (root / LABELED_CHUNKS, "*.csv", [labeled_path(number, root) for number in catalog.chunks]),
+        (root / ARCHIVED_FEEDBACK, "*.csv", [archive_path(number, root) for number in catalog.archives]),
     ):
         present = set(folder.glob(pattern))
         if missing := sorted(set(paths) - present):
@@ -228,4 +233,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    errors.run(main)

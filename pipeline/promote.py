@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import settings, stage
-from pipeline.champion import CHAMPION, has_champion
-from pipeline.classifier import CANDIDATE, METADATA_FILE, PRODUCTION, read_metadata
-from pipeline.evaluate import CARD_FILE, EVALUATION, NAMES, SMOKE_FILE, macro_f1
+from pipeline import errors, settings
+from pipeline.champion import has_champion
+from pipeline.classifier import METADATA_FILE, read_metadata
+from pipeline.evaluate.figures import NAMES, macro_f1
 from pipeline.files import DataFileError, read_csv, write_json
+from pipeline.layout import CANDIDATE, CARD_FILE, CHAMPION, DECISION_FILE, EVALUATION, PRODUCTION, SMOKE_FILE
 
-DECISION_FILE = Path("models/decision.json")
 PRODUCTION_CARD = "EVALUATION.md"  # the evaluation card, beside the model it is about
 
 
@@ -150,4 +150,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    errors.run(main)

@@ -8,18 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import clock, stage
-from pipeline.archive import archive_path, compact_archives, write_archive
+from pipeline import clock, errors
+from pipeline.archive import compact_archives, write_archive
 from pipeline.catalog import Catalog, read_catalog, write_catalog
 from pipeline.champion import production_version
-from pipeline.classifier import PRODUCTION
-from pipeline.cut import labeled_path, raw_path
 from pipeline.files import read_csv
-from pipeline.promote import DECISION_FILE
+from pipeline.layout import CATALOG_FILE, DECISION_FILE, PRODUCTION, archive_path, labeled_path, raw_path
 from pipeline.store import Store
-from pipeline.versions import Repository, VersionsError
-
-CATALOG = "data/catalog.yaml"
+from pipeline.versions import Repository, RepositoryError
 
 
 def freeze_chunk(repository: Repository, number: int, window: int) -> str:
@@ -30,10 +26,10 @@ def freeze_chunk(repository: Repository, number: int, window: int) -> str:
     rows = read_csv(labeled_path(name, repository.root), ("label",))
     counted = f"{len(rows):,} posts, {sum(bool(row['label']) for row in rows):,} labelled"
     with repository.changing():
-        before = read_catalog(repository.root / CATALOG)
+        before = read_catalog(repository.root / CATALOG_FILE)
         catalog = before.with_chunk(name, window)
         _leave_window(repository, before, catalog)
-        write_catalog(catalog, repository.root / CATALOG)
+        write_catalog(catalog, repository.root / CATALOG_FILE)
         if name in catalog.chunks:
             repository.dvc("commit", "--quiet", "--force", f"cut@{name}", f"label@{name}")
         repository.release(f"Freeze chunk {name}", tag, f"Chunk {name}: {counted}")
@@ -48,12 +44,12 @@ def freeze_archive(repository: Repository, store: Store, number: int, window: in
     write_archive(store, name, repository.root)
     rows = read_csv(archive_path(name, repository.root), ("label",))
     with repository.changing():
-        before = read_catalog(repository.root / CATALOG)
+        before = read_catalog(repository.root / CATALOG_FILE)
         catalog = before.with_archive(name, window)
         if joined := [item for item in before.archives if item not in catalog.archives]:
             compact_archives(joined, repository.root)
         _leave_window(repository, before, catalog)
-        write_catalog(catalog, repository.root / CATALOG)
+        write_catalog(catalog, repository.root / CATALOG_FILE)
         repository.dvc("commit", "--quiet", "--force", *(f"archive@{item}" for item in catalog.archives))
         repository.release(f"Freeze feedback {name}", tag, f"Feedback {name}: {len(rows):,} corrections")
     return tag
@@ -64,7 +60,7 @@ def begin_model(repository: Repository) -> Catalog:
 
     Call it inside `Repository.changing()`.
     """
-    path = repository.root / CATALOG
+    path = repository.root / CATALOG_FILE
     catalog = read_catalog(path)
     if not _begun(repository, catalog):
         champion = production_version(repository.root / PRODUCTION)
@@ -93,8 +89,8 @@ def _begun(repository: Repository, catalog: Catalog) -> bool:
         return False
     committed = repository.git("log", "-1", "--format=%H", "--fixed-strings", f"--grep=Release model {catalog.version}")
     try:
-        at_head = repository.git("show", f"HEAD:{CATALOG}")
-    except VersionsError:
+        at_head = repository.git("show", f"HEAD:{CATALOG_FILE}")
+    except RepositoryError:
         at_head = ""
     return bool(committed) or f'version: "{catalog.version}"' not in at_head
 
@@ -125,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    errors.run(main)

@@ -1,7 +1,8 @@
 """Score: keywords and the production model's mood for collected posts, so that the page shows today's mood."""
 
 from pipeline.classifier import Classifier
-from pipeline.store import Prediction, Store
+from pipeline.records import Prediction
+from pipeline.store import Store
 from pipeline.text import join_post, keywords
 
 

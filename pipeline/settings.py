@@ -13,12 +13,14 @@ from typing import Any
 import yaml
 from dotenv import dotenv_values
 
+from pipeline.errors import UserError
+
 PARAMS_FILE = Path("params.yaml")
 ENV_FILE = Path(".env")
 INVEN, INVEN_MOBILE = "https://www.inven.co.kr", "https://m.inven.co.kr"
 
 
-class SettingsError(ValueError):
+class SettingsError(UserError):
     """A setting or parameter is missing or malformed. The message names it and its file."""
 
 

@@ -1,49 +1,22 @@
 """The live database: what is still moving. SQLite in WAL mode by default, PostgreSQL by URL.
 
 Every method is one transaction. Methods that write take SQLite's write lock at their start, so that two
-processes wait for each other instead of failing half-way. `python -m pipeline.store import|export FILE` reads and
-writes the old system's all_posts.csv (`pipeline.legacy`).
+processes wait for each other instead of failing half-way.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
 
 from pipeline import clock
-from pipeline.collected import Collected, Post
-from pipeline.database import StoreError, batches
-from pipeline.label.answer import Answer
+from pipeline.collected import Collected
+from pipeline.database import batches
 from pipeline.moods import Moods
+from pipeline.records import Answer, Feedback, Prediction
 from pipeline.tables import feedback, labels, posts, predictions
-
-__all__ = ["Feedback", "Post", "Prediction", "Store", "StoreError"]
-
-
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """What a person said about a text: `label` is the person's, `predicted` was the model's."""
-
-    text: str
-    label: int
-    predicted: int | None = None
-    confidence: float | None = None
-    model_version: str | None = None
-    board_id: int | None = None
-    post_id: int | None = None
-    client: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The production model's view of one collected post."""
-
-    board_id: int
-    post_id: int
-    label: int
-    confidence: float
 
 
 class Store(Collected, Moods):
@@ -122,6 +95,11 @@ class Store(Collected, Moods):
                         label=row["label"], confidence=row["confidence"], scores=scores, note=row["note"]
                     )
         return found
+
+    def count_answers(self) -> int:
+        """How many answers of any labeler are kept."""
+        with self.reading() as connection:
+            return connection.scalar(select(func.count()).select_from(labels)) or 0
 
     def save_answers(self, labeler: str, answers: Sequence[tuple[str, Answer]]) -> None:
         """Keep answers by text hash. The first answer to a text stands: a text is never labelled twice."""
@@ -203,10 +181,3 @@ class Store(Collected, Moods):
         with self.writing() as connection:
             result = connection.execute(insert(feedback).values(created_at=clock.iso(clock.now()), **row))
             return int(result.inserted_primary_key[0])  # type: ignore[index]
-
-
-if __name__ == "__main__":
-    from pipeline import stage
-    from pipeline.legacy import main
-
-    stage.run(main)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.files import DataFileError
+from pipeline.layout import DICTIONARIES
 
 _INVISIBLE = re.compile(
     r"[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
@@ -38,7 +39,7 @@ def join_post(title: str, body: str) -> str:
 
 # --- tokens ---------------------------------------------------------------------------------------
 
-DICTIONARY = Path(__file__).parent.parent / "data" / "dictionaries" / "maple_slang.tsv"
+DICTIONARY = Path(__file__).parent.parent / DICTIONARIES / "maple_slang.tsv"
 TOKENIZERS = ("kiwi", "okt")
 
 _URL = re.compile(r"(?:https?://|www\.)\S+")

@@ -13,18 +13,19 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from pipeline import settings, stage
+from pipeline import errors, settings
 from pipeline.abstain import abstain_below
 from pipeline.base import read_base
 from pipeline.catalog import Catalog, read_catalog
-from pipeline.champion import CHAMPION, has_champion
-from pipeline.classifier import CANDIDATE, METADATA_FILE, calibrate
+from pipeline.champion import has_champion
+from pipeline.classifier import METADATA_FILE, calibrate
 from pipeline.deep import Start, chosen_rows, deep_logits, fit_deep
 from pipeline.features import Vocabulary, build_vocabulary
 from pipeline.files import DataFileError, file_hash, write_csv, write_json, write_text
 from pipeline.labels import SENTIMENTS
+from pipeline.layout import CANDIDATE, CHAMPION, PREPARED
 from pipeline.model import MODEL_FILE, build_deep, join_wide, make_deterministic, save_network
-from pipeline.prepare import PREPARED, SETS, Example, read_set
+from pipeline.prepare import SETS, Example, read_set
 from pipeline.text import Tokenizer
 from pipeline.token_cache import CachedTokenizer
 from pipeline.wide import bag_matrix, fit_mix, fit_wide, softmax, wide_logits
@@ -238,4 +239,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    errors.run(main)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import yaml
 
+from pipeline.errors import UserError
 from pipeline.files import write_json
 
 OWN_PATHS = ("data/catalog.yaml", "dvc.lock", "models/metrics.json")
@@ -24,7 +25,7 @@ _IDENTITY = ("-c", "user.name=Maple Pulse", "-c", "user.email=maple-pulse@localh
 _STALE_LOCK_S = 30.0
 
 
-class VersionsError(RuntimeError):
+class RepositoryError(UserError):
     """Git or DVC can't do what is needed. The message says what to do about it."""
 
 
@@ -35,11 +36,11 @@ class Repository:
         self.root = root.resolve()
 
     def git(self, *arguments: str) -> str:
-        """Standard output of a git command, stripped. Raises VersionsError with git's own words."""
+        """Standard output of a git command, stripped. Raises RepositoryError with git's own words."""
         return self._run(["git", *arguments], f"git {arguments[0]}")
 
     def dvc(self, *arguments: str) -> str:
-        """Standard output of a dvc command. Waits for DVC's lock. Raises VersionsError with DVC's own words."""
+        """Standard output of a dvc command. Waits for DVC's lock. Raises RepositoryError with DVC's own words."""
         return self._run([sys.executable, "-m", "dvc", "--wait-for-lock", *arguments], f"dvc {arguments[0]}")
 
     def _run(self, command: Sequence[str], name: str) -> str:
@@ -53,32 +54,32 @@ class Repository:
                 command, cwd=self.root, env=environment, capture_output=True, text=True, encoding="utf-8", check=False
             )
         except FileNotFoundError:
-            raise VersionsError(f"{command[0]} is not installed or not on the PATH") from None
+            raise RepositoryError(f"{command[0]} is not installed or not on the PATH") from None
         if done.returncode:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            raise VersionsError(f"{name} failed: " + "\n".join(said[-15:]))
+            raise RepositoryError(f"{name} failed: " + "\n".join(said[-15:]))
         return done.stdout.strip()
 
     # --- is the checkout fit? ---------------------------------------------------------------------
 
     def require_ready(self) -> None:
-        """Raise VersionsError on a detached HEAD or uncommitted edits in files that a model is made from.
+        """Raise RepositoryError on a detached HEAD or uncommitted edits in files that a model is made from.
 
         Edits elsewhere do not matter. What a killed run of ours left behind does not either: `resume` sees to it.
         """
         if not (self.root / ".dvc").is_dir():
-            raise VersionsError(f"{self.root} is no DVC repository: run from the project's root")
+            raise RepositoryError(f"{self.root} is no DVC repository: run from the project's root")
         try:
             self.git("symbolic-ref", "-q", "HEAD")
-        except VersionsError:
-            raise VersionsError(
+        except RepositoryError:
+            raise RepositoryError(
                 "this checkout is on no branch (detached HEAD), so a release would be lost: "
                 "`git switch main` first, or `git switch -c NAME` to go on from here"
             ) from None
         self._resume()
         watched = SOURCE_PATHS if self._journal() else (*OWN_PATHS, *SOURCE_PATHS)
         if dirty := self.changed(*watched):
-            raise VersionsError(
+            raise RepositoryError(
                 f"uncommitted changes in {', '.join(dirty[:5])}{' …' if len(dirty) > 5 else ''}: "
                 "a model made from them could not be rebuilt. Commit them (`git commit`) or put them away "
                 "(`git stash`); learning goes on by itself then"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.cut import COLUMNS, labeled_path
 from pipeline.files import write_csv, write_json
 from pipeline.labels import SENTIMENTS
+from pipeline.layout import CHUNK_COLUMNS, labeled_path
 from pipeline.store import Store
 
 ROOT = Path(__file__).parent.parent
@@ -84,6 +84,6 @@ def write_labelled(store: Store, number: int, moods: Sequence[int], root: Path) 
         for row, mood in zip(store.posts_of_chunk(number), moods, strict=True)
     ]
     path = labeled_path(f"{number:04d}", root)
-    write_csv(path, rows, (*COLUMNS, "label", "sentiment", "confidence", "labeler", "prompt", "note"))
+    write_csv(path, rows, (*CHUNK_COLUMNS, "label", "sentiment", "confidence", "labeler", "prompt", "note"))
     write_json(path.with_suffix(".json"), {"chunk": f"{number:04d}"})
     return path

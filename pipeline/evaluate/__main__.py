@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from pipeline import settings, stage
-from pipeline.classifier import PRODUCTION
+from pipeline import errors, settings
+from pipeline.layout import PRODUCTION
 
 
 def main() -> None:
@@ -29,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main)
+    errors.run(main)

@@ -9,23 +9,14 @@ from typing import Any
 import numpy as np
 
 from pipeline import abstain, settings
-from pipeline.champion import CHAMPION, has_champion
-from pipeline.classifier import CANDIDATE, Classifier
-from pipeline.evaluate import (
-    CARD_FILE,
-    EVALUATION,
-    METRICS_FILE,
-    SMOKE_FILE,
-    SUSPECTS_FILE,
-    flips,
-    pictures,
-    slices,
-    suspects,
-)
+from pipeline.champion import has_champion
+from pipeline.classifier import Classifier
+from pipeline.evaluate import flips, pictures, slices, suspects
 from pipeline.evaluate.card import card
 from pipeline.evaluate.figures import NAMES, confusion, measure, reliability, rounded
 from pipeline.evaluate.smoke import smoke_error
 from pipeline.files import csv_bytes, read_csv, write_bytes, write_csv, write_json, write_text
+from pipeline.layout import CANDIDATE, CARD_FILE, CHAMPION, EVALUATION, METRICS_FILE, SMOKE_FILE, SUSPECTS_FILE
 from pipeline.prepare import Example, read_gold, read_set
 from pipeline.token_cache import CachedTokenizer
 

@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 
 from pipeline import duplicates
-from pipeline.cut import COLUMNS as CHUNK_COLUMNS
-from pipeline.cut import labeled_path
 from pipeline.evaluate.flips import excerpt
 from pipeline.files import content_hash, read_csv
 from pipeline.labels import SENTIMENTS
+from pipeline.layout import CHUNK_COLUMNS, labeled_path
 from pipeline.prepare import Example
 from pipeline.text import join_post
 from pipeline.train import label_array, sample_weights

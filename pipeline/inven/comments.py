@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.collected import Comment
 from pipeline.inven.dates import article_date
 from pipeline.inven.markup import body_of, page_of
 from pipeline.inven.records import Failure
+from pipeline.records import Comment
 
 PATH = "/common/board/comment.json.php"
 _NAME = re.compile(r"(?<![^\s(])@[^\s@]+[ \t]*")

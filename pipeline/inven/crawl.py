@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from pipeline.inven import quarantine, visits
+from pipeline.inven import visits
 from pipeline.inven.client import COOL_DOWN, BoardBlocked, InvenClient, View
 from pipeline.inven.report import BoardReport
 from pipeline.inven.walk import Walk
+from pipeline.layout import QUARANTINE
 from pipeline.store import Store
 
 __all__ = ["BoardReport", "backfill_board", "crawl_board", "crawl_page"]
@@ -30,7 +31,7 @@ async def crawl_board(
     overlap_pages: int = 0,
     comments: bool = False,
     comments_as_posts: bool = False,
-    quarantine_folder: Path = quarantine.FOLDER,
+    quarantine_folder: Path = QUARANTINE,
 ) -> BoardReport:
     """Walk a board from page 1 and store every unknown post; list `overlap_pages` more after the end.
 
@@ -61,7 +62,7 @@ async def crawl_page(
     page: int,
     *,
     view: View | None = None,
-    quarantine_folder: Path = quarantine.FOLDER,
+    quarantine_folder: Path = QUARANTINE,
 ) -> BoardReport:
     """Store the unknown posts of one list page. `view`: of posts with many recommendations.
 
@@ -80,7 +81,7 @@ async def backfill_board(
     *,
     pages: int,
     on_page: Callable[[int], Awaitable[None]] | None = None,
-    quarantine_folder: Path = quarantine.FOLDER,
+    quarantine_folder: Path = QUARANTINE,
 ) -> BoardReport:
     """Collect older posts until the board's newest `pages` pages are stored, going on where it was cut off.
 

@@ -10,13 +10,10 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sqlalchemy import select
-
 from pipeline.inven import quarantine
 from pipeline.inven.client import InvenClient, View
 from pipeline.inven.records import Failure, ListPage, ListRow
 from pipeline.store import Store
-from pipeline.tables import crawl_failures
 
 log = logging.getLogger("pipeline.inven.crawl")
 
@@ -101,7 +98,9 @@ class Listing:
         self._comment_counts.update((row.post_id, row.comments) for row in page.rows if row.comments)
         unseen = [row.post_id for row in page.rows if row.post_id not in self._listed]
         self._settled |= self._store.known_posts(self._board, unseen)
-        attempts = self._attempts([0, *(post_id for post_id in unseen if post_id not in self._settled)])
+        attempts = self._store.failed_attempts(
+            self._board, [0, *(post_id for post_id in unseen if post_id not in self._settled)]
+        )
         if attempts.pop(0, 0) and not self._mobile_lists:  # 0 is the list itself, and it can be read again
             self._store.clear_failure(self._board, None)
         self._failed_before.update(attempts)
@@ -138,15 +137,6 @@ class Listing:
         if mark is None or rows[-1].post_id > mark:
             return False
         return {row.post_id for row in rows if row.post_id <= mark} <= self._settled | self._failed_before
-
-    def _attempts(self, post_ids: Sequence[int]) -> dict[int, int]:
-        """How often each of these posts could not be read; without those that never failed."""
-        table = crawl_failures
-        query = select(table.c.post_id, table.c.attempts).where(
-            table.c.board_id == self._board, table.c.post_id.in_(post_ids)
-        )
-        with self._store.reading() as connection:
-            return {row.post_id: row.attempts for row in connection.execute(query)}
 
     def _stop_at_list(self, detail: str, page: Failure | None = None, name: str = "") -> None:
         kind, url = (page.kind, page.url) if page else ("drift", self._client.list_url(self._board, 1))

@@ -17,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from pipeline import clock
+from pipeline.errors import UserError
 from pipeline.inven import robots
 from pipeline.inven.robots import Rules, Shelf
 
@@ -30,7 +31,7 @@ _REDIRECTS = 5
 _DEADLINE = 4  # times `timeout`: for one whole response, however steadily it drips
 
 
-class InvenError(RuntimeError):
+class InvenError(UserError):
     """Crawling can't go on. The message says why, and what to do."""
 
 

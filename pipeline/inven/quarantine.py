@@ -8,7 +8,6 @@ from pathlib import Path
 
 from pipeline.files import write_bytes
 
-FOLDER = Path("data/quarantine")
 MOST_FILES = 200
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline.collected import Visit
+from pipeline.records import Visit
 from pipeline.store import Store
 
 DAY = timedelta(days=1)

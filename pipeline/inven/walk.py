@@ -9,12 +9,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from pipeline import boards, clock
-from pipeline.collected import Comment
 from pipeline.inven.client import InvenClient, InvenError, SiteUnavailable
 from pipeline.inven.listing import Changed, Listing
 from pipeline.inven.records import GONE_UNEXPLAINED, Article, Failure, ListRow
 from pipeline.inven.report import BoardReport
-from pipeline.store import Post, Store
+from pipeline.records import Comment, Post
+from pipeline.store import Store
 
 log = logging.getLogger("pipeline.inven.crawl")
 

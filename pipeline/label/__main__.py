@@ -9,18 +9,18 @@ import sys
 import time
 from collections.abc import Callable
 
+from pipeline import errors
 from pipeline import settings as configuration
-from pipeline.cut import labeled_path
-from pipeline.files import DataFileError
-from pipeline.label.answer import LabelError, LabelReport, Progress
+from pipeline.label.answer import LabelReport, Progress
 from pipeline.label.check import check
 from pipeline.label.chunk import label_chunk, live_labels
 from pipeline.label.estimate import Estimate, Eta
 from pipeline.label.options import Options
 from pipeline.label.quality import read_gold
 from pipeline.label.relabel import chosen_chunks, what_to_commit
-from pipeline.settings import Settings, SettingsError
-from pipeline.store import Store, StoreError
+from pipeline.layout import labeled_path
+from pipeline.settings import Settings
+from pipeline.store import Store
 
 
 def _progress_line() -> Callable[[Progress], None]:
@@ -60,8 +60,8 @@ def _label(number: str, settings: Settings, store: Store) -> LabelReport:
     return report
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit code: 0 done, 1 with a message on stderr."""
+def main(arguments: list[str] | None = None) -> None:
+    """`python -m pipeline.label NUMBER …`, `--check` or `--relabel CHUNKS`."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.label", description=__doc__)
     parser.add_argument("chunks", nargs="*", metavar="NUMBER", help="raw chunks to label, for example 0007")
     parser.add_argument("--check", action="store_true", help="label data/gold/*.csv and compare with the labels there")
@@ -73,25 +73,20 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("name a chunk, or --check, or --relabel")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    try:
-        settings = configuration.load()
-        with Store(settings.database_url) as store:
-            for number in chosen.chunks:
-                _label(number, settings, store)
-            if chosen.relabel:
-                again = chosen_chunks(chosen.relabel)
-                for number in again:
-                    report = _label(number, settings, store)
-                    store.set_post_labels(live_labels(number))
-                print(what_to_commit(again, report.labeler))
-            if chosen.check:
-                options = Options.of(configuration.params("label"))
-                print(check(read_gold(), settings=settings, store=store, options=options, on_progress=_progress_line()))
-    except (LabelError, DataFileError, SettingsError, StoreError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    settings = configuration.load()
+    with Store(settings.database_url) as store:
+        for number in chosen.chunks:
+            _label(number, settings, store)
+        if chosen.relabel:
+            again = chosen_chunks(chosen.relabel)
+            for number in again:
+                report = _label(number, settings, store)
+                store.set_post_labels(live_labels(number))
+            print(what_to_commit(again, report.labeler))
+        if chosen.check:
+            options = Options.of(configuration.params("label"))
+            print(check(read_gold(), settings=settings, store=store, options=options, on_progress=_progress_line()))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    errors.run(main)

@@ -3,23 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`label` None means no label; `note` then says why. `scores` are raw: over the label words, uncalibrated.
-
-    `scores[i]` is the probability of the word for label i (0 부정, 1 중립, 2 긍정); the three sum to 1.
-    `confidence` is the probability of `label`, or the share of samples that say it (`label.samples`); None where
-    there is neither.
-    """
-
-    label: int | None
-    confidence: float | None = None
-    scores: tuple[float, float, float] | None = None
-    note: str = ""
+from pipeline.errors import UserError
 
 
-class LabelError(RuntimeError):
+class LabelError(UserError):
     """Base of everything this package raises."""
 
 

@@ -5,15 +5,12 @@ kept beside the labels under a name of its own, so that a rerun of a chunk asks 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from pipeline.label.answer import Answer
 from pipeline.label.prompt import text_hash
 from pipeline.label.run import Question
 from pipeline.label.samples import majority
-
-if TYPE_CHECKING:  # the store imports this package
-    from pipeline.store import Store
+from pipeline.records import Answer
+from pipeline.store import Store
 
 _NOTHING = Answer(label=None, note="nothing to show: title and body are empty")
 
@@ -21,7 +18,7 @@ _NOTHING = Answer(label=None, note="nothing to show: title and body are empty")
 class Cache:
     """The answers of one labeler. `samples`: how often each text is asked for one answer, 0 for once."""
 
-    def __init__(self, store: "Store", name: str, fingerprint: str, samples: int) -> None:
+    def __init__(self, store: Store, name: str, fingerprint: str, samples: int) -> None:
         self._store, self._name, self._fingerprint, self._samples = store, name, fingerprint, samples
 
     def look_up(self, wanted: Mapping[str, Sequence[str]]) -> tuple[dict[Question, Answer], list[Question]]:

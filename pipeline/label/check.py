@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pipeline.label.agreement import PRECISION, Agreement, Band, CutOff, Judged, bands, cut_off
 from pipeline.label.answer import LabelServerError
@@ -15,10 +14,8 @@ from pipeline.label.prompt import Example
 from pipeline.label.quality import sample
 from pipeline.label.run import OnProgress
 from pipeline.labels import SENTIMENTS
-
-if TYPE_CHECKING:
-    from pipeline.settings import Settings
-    from pipeline.store import Store
+from pipeline.settings import Settings
+from pipeline.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +75,8 @@ def _band_line(band: Band) -> str:
 def check(
     gold: Sequence[Example],
     *,
-    settings: "Settings",
-    store: "Store",
+    settings: Settings,
+    store: Store,
     options: Options,
     on_progress: OnProgress | None = None,
 ) -> CheckReport:
@@ -89,8 +86,8 @@ def check(
 
 async def _check(
     gold: Sequence[Example],
-    settings: "Settings",
-    store: "Store",
+    settings: Settings,
+    store: Store,
     options: Options,
     on_progress: OnProgress | None,
 ) -> CheckReport:

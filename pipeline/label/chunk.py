@@ -9,12 +9,10 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pipeline.cut import COLUMNS as RAW_COLUMNS
-from pipeline.cut import labeled_path, raw_path
 from pipeline.files import csv_bytes, file_hash, read_csv, write_bytes, write_json
-from pipeline.label.answer import Answer, CoverageError, LabelReport
+from pipeline.label.answer import CoverageError, LabelReport
 from pipeline.label.calibration import Calibrations
 from pipeline.label.decoding import decoding
 from pipeline.label.estimate import Estimate
@@ -23,21 +21,21 @@ from pipeline.label.options import Options
 from pipeline.label.quality import Plan, optional_gold, require_quality, sample
 from pipeline.label.run import OnProgress
 from pipeline.labels import SENTIMENTS
+from pipeline.layout import CHUNK_COLUMNS as CHUNK_COLUMNS
+from pipeline.layout import LABEL_COLUMNS, labeled_path, raw_path
+from pipeline.records import Answer
+from pipeline.settings import Settings
+from pipeline.store import Store
 
-if TYPE_CHECKING:
-    from pipeline.settings import Settings
-    from pipeline.store import Store
-
-LABEL_COLUMNS = ("label", "sentiment", "confidence", "labeler", "prompt", "note")
 OnEstimate = Callable[[Estimate], None]
-COLUMNS = RAW_COLUMNS + LABEL_COLUMNS
+COLUMNS = CHUNK_COLUMNS + LABEL_COLUMNS
 
 
 def label_chunk(
     number: str | int,
     *,
-    settings: "Settings",
-    store: "Store",
+    settings: Settings,
+    store: Store,
     params: Mapping[str, Any],
     root: Path = Path(),
     on_progress: OnProgress | None = None,
@@ -54,7 +52,7 @@ def label_chunk(
     name = f"{number:04d}" if isinstance(number, int) else number
     options = Options.of(params)
     source = raw_path(name, root)
-    rows = read_csv(source, RAW_COLUMNS)
+    rows = read_csv(source, CHUNK_COLUMNS)
     return asyncio.run(_label(name, rows, source, settings, store, options, root, on_progress, on_estimate))
 
 
@@ -62,8 +60,8 @@ async def _label(
     name: str,
     rows: list[dict[str, str]],
     source: Path,
-    settings: "Settings",
-    store: "Store",
+    settings: Settings,
+    store: Store,
     options: Options,
     root: Path,
     on_progress: OnProgress | None,

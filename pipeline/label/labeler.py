@@ -4,9 +4,8 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
-from pipeline.label.answer import Answer, LabelServerError, Progress
+from pipeline.label.answer import LabelServerError, Progress
 from pipeline.label.budget import require_room
 from pipeline.label.cache import Cache
 from pipeline.label.calibration import Calibrations
@@ -19,10 +18,9 @@ from pipeline.label.prompt import Example, Prompt, load_prompt, shown_text
 from pipeline.label.reply import NoLabel
 from pipeline.label.run import OnProgress, Question, Run
 from pipeline.label.server import LOADING_PATIENCE_S, WHAT_TO_START, Server, is_local
-
-if TYPE_CHECKING:  # the store imports this package
-    from pipeline.settings import Settings
-    from pipeline.store import Store
+from pipeline.records import Answer
+from pipeline.settings import Settings
+from pipeline.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +35,9 @@ class Labeler:
         self,
         servers: Sequence[Server],
         prompt: Prompt,
-        store: "Store",
+        store: Store,
         options: Options,
-        settings: "Settings",
+        settings: Settings,
         absent: Sequence[str] = (),
         gold: Sequence[Example] = (),
     ) -> None:
@@ -201,7 +199,7 @@ def kind(server: Server) -> tuple[str, str, bool]:
 
 
 async def _connect(
-    url: str, prompt: Prompt, settings: "Settings", options: Options, patience_s: float = LOADING_PATIENCE_S
+    url: str, prompt: Prompt, settings: Settings, options: Options, patience_s: float = LOADING_PATIENCE_S
 ) -> Server:
     return await Server.connect(
         url,
@@ -215,7 +213,7 @@ async def _connect(
     )
 
 
-async def _reload(url: str, settings: "Settings") -> None:
+async def _reload(url: str, settings: Settings) -> None:
     """Load the model anew where the server can. What goes wrong is a warning: the probe tells whether it matters."""
     try:
         model = await load_anew(url, settings.llm_api_key, not is_local(url))
@@ -225,7 +223,7 @@ async def _reload(url: str, settings: "Settings") -> None:
         log.info("%s has loaded %s anew", url, model)
 
 
-async def open_labeler(settings: "Settings", store: "Store", options: Options, gold: Sequence[Example] = ()) -> Labeler:
+async def open_labeler(settings: Settings, store: Store, options: Options, gold: Sequence[Example] = ()) -> Labeler:
     """Probe every endpoint and keep those that give the same answers as the first good one.
 
     `gold` is the sample of texts with known labels that answers are calibrated on, beside the prompt's own. A dead

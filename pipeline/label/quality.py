@@ -10,17 +10,17 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.files import DataFileError, content_hash, read_csv
 from pipeline.label.agreement import Agreement
-from pipeline.label.answer import Answer, PromptError, QualityError
+from pipeline.label.answer import PromptError, QualityError
+from pipeline.label.labeler import Labeler
 from pipeline.label.options import Options
 from pipeline.label.prompt import PROMPTS, Example
 from pipeline.labels import parse_label
-
-if TYPE_CHECKING:
-    from pipeline.label.labeler import Labeler
+from pipeline.layout import GOLD, GOLD_COLUMNS
+from pipeline.records import Answer
 
 log = logging.getLogger(__name__)
 
@@ -173,14 +173,14 @@ def read_gold(root: Path = Path()) -> list[Example]:
 def optional_gold(root: Path = Path()) -> list[Example]:
     """Every gold text, or none at all with a warning. Raises DataFileError for a file that can't be read."""
     gold = []
-    for path in sorted((root / "data" / "gold").glob("*.csv")):
-        for line, row in enumerate(read_csv(path, ("title", "body", "label")), start=2):
+    for path in sorted((root / GOLD).glob("*.csv")):
+        for line, row in enumerate(read_csv(path, GOLD_COLUMNS), start=2):
             try:
                 gold.append(Example(row["title"], row["body"], parse_label(row["label"])))
             except ValueError as error:
                 raise DataFileError(f"{path}, record {line}: {error}") from None
     if not gold:
-        log.warning("there is no gold text in %s: nobody checks the LLM's labels", root / "data" / "gold")
+        log.warning("there is no gold text in %s: nobody checks the LLM's labels", root / GOLD)
     return gold
 
 

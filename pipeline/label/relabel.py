@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from pipeline.files import DataFileError
+from pipeline.layout import RAW_CHUNKS
 
 _ONE = r"(?:chunk-)?(\d{4,})"
 _RANGE = re.compile(rf"{_ONE}(?:(\.\.)(?:{_ONE})?)?")
@@ -21,7 +22,7 @@ def chosen_chunks(asked: str, root: Path = Path()) -> list[str]:
     first, to, last = match.groups()
     if not to:
         return [first]
-    names = [path.stem.removeprefix("raw_data_") for path in (root / "data" / "raw_chunks").glob("raw_data_*.csv")]
+    names = [path.stem.removeprefix("raw_data_") for path in (root / RAW_CHUNKS).glob("raw_data_*.csv")]
     end = int(last) if last else max((int(name) for name in names), default=0)
     found = sorted((name for name in names if int(first) <= int(name) <= end), key=int)
     if not found:

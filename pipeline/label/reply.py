@@ -9,7 +9,7 @@ import math
 import re
 from typing import Any, Literal
 
-from pipeline.label.answer import Answer
+from pipeline.records import Answer
 
 Mode = Literal["logprobs", "schema", "text"]
 MODES: tuple[Mode, ...] = ("logprobs", "schema", "text")

@@ -13,11 +13,12 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from pipeline.label.answer import Answer, LabelServerError, Progress
+from pipeline.label.answer import LabelServerError, Progress
 from pipeline.label.lane import Lane
 from pipeline.label.reply import NoLabel
 from pipeline.label.samples import seed_of
 from pipeline.label.server import LOADING_PATIENCE_S, WHAT_TO_START, Server
+from pipeline.records import Answer
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 
-from pipeline.label.answer import Answer
 from pipeline.labels import SENTIMENTS
+from pipeline.records import Answer
 
 TEMPERATURE = 0.7
 

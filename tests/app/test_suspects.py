@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from app.suspects import SHOWN, Suspects
-from pipeline.store import Feedback, Store
+from pipeline.records import Feedback
+from pipeline.store import Store
 from tests.app.world import flag
 
 

@@ -19,7 +19,8 @@ from app.suspects import Suspects
 from pipeline.clock import KST
 from pipeline.evaluate.suspects import COLUMNS
 from pipeline.files import write_csv
-from pipeline.store import Feedback, Post, Prediction, Store
+from pipeline.records import Feedback, Post, Prediction
+from pipeline.store import Store
 
 CANARY = '<img src=x onerror="window.canary=1"> ![x](http://outside.example/x.png)'
 VERSION = "20261122T061500"

@@ -108,10 +108,11 @@ def test_a_missing_column_and_an_empty_folder_are_named(tmp_path: Path) -> None:
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--posts", str(tmp_path / "none.jsonl")]) == 2
-    assert "none.jsonl" in capsys.readouterr().err
-    assert main(["--posts", str(tmp_path), "--board", "1"]) == 2
-    assert "no board 1" in capsys.readouterr().err
+    with pytest.raises(PostsFileError, match=r"none\.jsonl"):
+        main(["--posts", str(tmp_path / "none.jsonl")])
+    with pytest.raises(SystemExit, match="2"):
+        main(["--posts", str(tmp_path), "--board", "1"])
+    assert "--board 1 is none of 2294" in capsys.readouterr().err
 
 
 # --- timetable ----------------------------------------------------------------------------------------

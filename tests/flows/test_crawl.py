@@ -7,7 +7,8 @@ import pytest
 from flows.crawl import score_new
 from pipeline import clock
 from pipeline.files import write_json
-from pipeline.store import Post, Store
+from pipeline.records import Post
+from pipeline.store import Store
 
 
 @pytest.mark.parametrize("half", ["no model", "half a model"])

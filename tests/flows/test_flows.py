@@ -12,7 +12,8 @@ from demo.replay_posts import read_posts, schedule
 from pipeline import clock
 from pipeline.boards import CRAWLED
 from pipeline.inven import visits
-from pipeline.store import Feedback, Store
+from pipeline.records import Feedback
+from pipeline.store import Store
 from tests.flows.conftest import Place
 from tests.project import ROOT, run
 from tests.replay_server import Clock, ReplayServer

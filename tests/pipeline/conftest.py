@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.base import BASE_FILE, BUILT_IN, built_in_bytes
+from pipeline.base import BUILT_IN, built_in_bytes
 from pipeline.catalog import NO_CHAMPION, Catalog, write_catalog
-from pipeline.champion import CHAMPION, write_champion
+from pipeline.champion import write_champion
 from pipeline.classifier import METADATA_FILE
 from pipeline.clock import KST
 from pipeline.files import write_bytes, write_json
 from pipeline.labels import parse_label
-from pipeline.prepare import PREPARED, Example, write_sets
-from pipeline.store import Post, Store
+from pipeline.layout import BASE_FILE, CHAMPION, PREPARED
+from pipeline.prepare import Example, write_sets
+from pipeline.records import Post
+from pipeline.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2026, 11, 22, 12, 0, tzinfo=KST)
@@ -98,7 +100,7 @@ def tiny_inputs(tmp_path_factory: pytest.TempPathFactory, base_examples: list[Ex
 @pytest.fixture(scope="session")
 def tiny_model(tiny_inputs: Path) -> Path:
     """The folder of a model that `pipeline.train` trained for two epochs. Not to be changed: copy it."""
-    from pipeline.classifier import CANDIDATE
+    from pipeline.layout import CANDIDATE
     from pipeline.train import write_candidate
 
     with contextlib.chdir(tiny_inputs):

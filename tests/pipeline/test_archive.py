@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.archive import COLUMNS, archive_path, compact_archives, write_archive
+from pipeline.archive import compact_archives, write_archive
 from pipeline.files import DataFileError, read_csv
-from pipeline.store import Feedback, Store
+from pipeline.layout import ARCHIVE_COLUMNS, archive_path
+from pipeline.records import Feedback
+from pipeline.store import Store
 
 HOSTILE = ["=1+1", 'said "no",\nreally', "ㅋㅋㅠㅠ", "a\r\nb\rc", "x\0y"]
 
@@ -24,7 +26,7 @@ def test_the_file_holds_the_corrections_in_order(tmp_path: Path, store: Store) -
     store.assign_archive(2, after=2)
     path = write_archive(store, "0003", tmp_path)
     assert path == tmp_path / "data" / "archived_feedback" / "feedback_0003.csv"
-    rows = read_csv(path, COLUMNS)
+    rows = read_csv(path, ARCHIVE_COLUMNS)
     assert [(r["text"], r["label"], r["sentiment"], r["predicted"], r["post_id"]) for r in rows] == [
         ("갓패치", "2", "긍정", "0", ""),
         ("노답", "0", "부정", "", "7"),
@@ -41,7 +43,7 @@ def test_compacting_files_equals_writing_the_range(tmp_path: Path, store: Store)
         write_archive(store, number, tmp_path / "files")
     path = compact_archives(["0001", "0002", "0003"], tmp_path / "files")
     assert path == archive_path("0001-0003", tmp_path / "files")
-    rows = read_csv(path, COLUMNS)
+    rows = read_csv(path, ARCHIVE_COLUMNS)
     assert [row["text"] for row in rows] == [f"{number} {text}" for number in range(1, 4) for text in HOSTILE]
     assert path.read_bytes() == write_archive(store, "0001-0003", tmp_path / "range").read_bytes()
 
@@ -53,7 +55,7 @@ def test_a_compacted_archive_is_compacted_again(tmp_path: Path, store: Store) ->
     compact_archives(["0001", "0002"], tmp_path)
     path = compact_archives(["0001-0002", "0003"], tmp_path)
     assert path.name == "feedback_0001-0003.csv"
-    assert len(read_csv(path, COLUMNS)) == 3 * len(HOSTILE)
+    assert len(read_csv(path, ARCHIVE_COLUMNS)) == 3 * len(HOSTILE)
 
 
 def test_a_missing_member_is_named_and_nothing_is_written(tmp_path: Path, store: Store) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import base
-from pipeline.base import BASE_FILE, BUILT_IN, read_base
+from pipeline.base import BUILT_IN, read_base
 from pipeline.files import DataFileError
+from pipeline.layout import BASE_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.champion import CHAMPION, NONE_FILE, has_champion, production_version, write_champion
-from pipeline.classifier import METADATA_FILE, PRODUCTION, read_metadata
+from pipeline.champion import NONE_FILE, has_champion, production_version, write_champion
+from pipeline.classifier import METADATA_FILE, read_metadata
 from pipeline.files import DataFileError, write_json
+from pipeline.layout import CHAMPION, PRODUCTION
 
 OLD, NEW = "20261101T000000", "20261122T154500"
 

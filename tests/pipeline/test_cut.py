@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cut import COLUMNS, raw_path, write_chunk
+from pipeline.cut import write_chunk
 from pipeline.files import DataFileError, read_csv
-from pipeline.store import Post, Store
+from pipeline.layout import CHUNK_COLUMNS, raw_path
+from pipeline.records import Post
+from pipeline.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 MakePost = Callable[..., Post]
@@ -24,7 +26,7 @@ def test_the_file_holds_the_posts_in_order_of_collection(tmp_path: Path, store: 
     path = write_chunk(store, "0007", tmp_path)
     assert path == tmp_path / "data" / "raw_chunks" / "raw_data_0007.csv"
     assert path.read_bytes() == (
-        b"\xef\xbb\xbf" + ",".join(COLUMNS).encode() + b"\n"
+        b"\xef\xbb\xbf" + ",".join(CHUNK_COLUMNS).encode() + b"\n"
         + (
             "2294,9,전사,히어로,=1+1,본문 9,https://www.inven.co.kr/board/maple/2294/9,"
             "2026-11-22T12:09:00+09:00,2026-11-23T12:00:00+09:00,10,,\n"
@@ -68,8 +70,8 @@ def test_the_command(tmp_path: Path, make_post: MakePost) -> None:
         [*command, "0001", "0002"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == [str(raw_path("0001")), str(raw_path("0002"))]
-    assert [row["post_id"] for row in read_csv(raw_path("0002", tmp_path), COLUMNS)] == ["3", "4"]
+    assert [row["post_id"] for row in read_csv(raw_path("0002", tmp_path), CHUNK_COLUMNS)] == ["3", "4"]
     failed = subprocess.run([*command, "0003"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert failed.returncode == 1
-    assert failed.stderr.startswith("the live database has no post of chunk 0003")
+    assert failed.stderr.startswith("error: the live database has no post of chunk 0003")
     assert "Traceback" not in failed.stderr

@@ -45,7 +45,7 @@ def test_telemetry_is_not_asked_but_the_rest_is() -> None:
 def test_importing_the_pipeline_loads_neither_prefect_nor_gradio() -> None:
     code = (
         "import sys, pkgutil, importlib, pipeline\n"
-        "for name in ('store', 'text', 'train', 'evaluate', 'promote', 'score', 'gate', 'stage', 'champion'):\n"
+        "for name in ('store', 'text', 'train', 'evaluate', 'promote', 'score', 'gate', 'errors', 'champion'):\n"
         "    importlib.import_module('pipeline.' + name)\n"
         "print([name for name in ('prefect', 'gradio', 'tensorflow') if name in sys.modules])"
     )

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.gate import Due, look
-from pipeline.store import Feedback, Post, Store
+from pipeline.records import Feedback, Post
+from pipeline.store import Store
 from pipeline.versions import Repository
 
 NOTHING = Due(412, 1000, 12, 100, (), (), ())

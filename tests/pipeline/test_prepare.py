@@ -9,12 +9,9 @@ from typing import Any
 import pytest
 
 from pipeline import prepare
-from pipeline.archive import COLUMNS as ARCHIVE_COLUMNS
-from pipeline.archive import archive_path
 from pipeline.catalog import NO_CHAMPION, Catalog, write_catalog
-from pipeline.cut import COLUMNS as CHUNK_COLUMNS
-from pipeline.cut import labeled_path
 from pipeline.files import DataFileError, read_csv, write_csv
+from pipeline.layout import ARCHIVE_COLUMNS, CHUNK_COLUMNS, archive_path, labeled_path
 from pipeline.prepare import Example, check_listed, mix, read_archive, read_chunk, read_gold, read_quality, read_set
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.champion import CHAMPION, write_champion
-from pipeline.classifier import CANDIDATE, METADATA_FILE, PRODUCTION
-from pipeline.evaluate import CARD_FILE, EVALUATION, NAMES, SMOKE_FILE
+from pipeline.champion import write_champion
+from pipeline.classifier import METADATA_FILE
+from pipeline.evaluate.figures import NAMES
 from pipeline.files import DataFileError, write_csv, write_json, write_text
-from pipeline.promote import DECISION_FILE, PRODUCTION_CARD, decide, replace_folder, worse_share, write_production
+from pipeline.layout import CANDIDATE, CARD_FILE, CHAMPION, DECISION_FILE, EVALUATION, PRODUCTION, SMOKE_FILE
+from pipeline.promote import PRODUCTION_CARD, decide, replace_folder, worse_share, write_production
 from tests.pipeline.conftest import TINY_VERSION
 
 ROOT = Path(__file__).resolve().parents[2]

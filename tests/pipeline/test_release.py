@@ -12,8 +12,9 @@ import yaml
 from pipeline import clock, release
 from pipeline.cut import write_chunk
 from pipeline.labels import SENTIMENTS
-from pipeline.store import Feedback, Post, Store
-from pipeline.versions import Repository, VersionsError
+from pipeline.records import Feedback, Post
+from pipeline.store import Store
+from pipeline.versions import Repository, RepositoryError
 from tests.project import make_project, run, write_labelled
 
 DVC = (sys.executable, "-m", "dvc")
@@ -105,7 +106,7 @@ def test_the_story_of_a_project(root: Path, store: Store, tmp_path: Path, monkey
     shutil.rmtree(clone / "models/candidate")
     run(clone, *DVC, "repro", "--force", "--single-item", "train")
     assert digest(clone / "models/candidate") == first_model
-    with pytest.raises(VersionsError, match="no branch"):
+    with pytest.raises(RepositoryError, match="no branch"):
         Repository(clone).require_ready()
 
     # Chunks leave the window, not history.

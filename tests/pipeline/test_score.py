@@ -8,8 +8,9 @@ import pytest
 
 from pipeline.classifier import Classifier
 from pipeline.clock import KST
+from pipeline.records import Post
 from pipeline.score import extract_keywords, score_posts
-from pipeline.store import Post, Store
+from pipeline.store import Store
 from tests.pipeline.conftest import TINY_VERSION
 
 DAY = datetime(2026, 11, 22, tzinfo=KST)

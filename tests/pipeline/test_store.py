@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import select, text
 
 from pipeline.clock import KST
-from pipeline.label.answer import Answer
-from pipeline.store import Feedback, Post, Prediction, Store, StoreError
+from pipeline.database import StoreError
+from pipeline.records import Answer, Feedback, Post, Prediction
+from pipeline.store import Store
 from pipeline.tables import posts
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,7 +146,8 @@ WRITER = """
 import sys
 from datetime import datetime
 from pipeline.clock import KST
-from pipeline.store import Feedback, Post, Store
+from pipeline.records import Feedback, Post
+from pipeline.store import Store
 url, start = sys.argv[1], int(sys.argv[2])
 moment = datetime(2026, 11, 22, 12, tzinfo=KST)
 with Store(url) as store:

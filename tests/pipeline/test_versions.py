@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.versions import Repository, VersionsError
+from pipeline.versions import Repository, RepositoryError
 from tests.project import make_project, run
 
 
@@ -46,14 +46,14 @@ def test_a_clean_checkout_is_ready(root: Path) -> None:
 
 def test_a_detached_head_is_refused_with_the_way_out(root: Path) -> None:
     run(root, "git", "checkout", "--quiet", "--detach")
-    with pytest.raises(VersionsError, match="git switch main"):
+    with pytest.raises(RepositoryError, match="git switch main"):
         Repository(root).require_ready()
 
 
 @pytest.mark.parametrize("name", ["params.yaml", "data/catalog.yaml", "pipeline/train.py", "pipeline/prompts/new.toml"])
 def test_edits_that_a_model_is_made_from_are_refused_and_named(root: Path, name: str) -> None:
     append(root / name, "# edited\n")
-    with pytest.raises(VersionsError, match=name):
+    with pytest.raises(RepositoryError, match=name):
         Repository(root).require_ready()
 
 
@@ -90,7 +90,7 @@ def test_what_a_killed_run_left_behind_is_its_own_work_not_somebodys_edit(root: 
         change_and_die(repository, lambda: append(root / "data/catalog.yaml", "# ours\n"))
     repository.require_ready()
     append(root / "params.yaml", "# somebody's\n")
-    with pytest.raises(VersionsError, match=r"params\.yaml"):
+    with pytest.raises(RepositoryError, match=r"params\.yaml"):
         repository.require_ready()
 
 
@@ -134,5 +134,5 @@ def test_prune_lock_drops_what_left_the_window_and_nothing_else(root: Path) -> N
 
 
 def test_a_failing_command_says_its_own_words(root: Path) -> None:
-    with pytest.raises(VersionsError, match="no-such-stage"):
+    with pytest.raises(RepositoryError, match="no-such-stage"):
         Repository(root).dvc("repro", "no-such-stage")

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_recall_fscore_support
 
-from pipeline.evaluate import expected_calibration_error, interval, macro_f1, measure
-from pipeline.evaluate.figures import reliability
+from pipeline.evaluate.figures import expected_calibration_error, interval, macro_f1, measure, reliability
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 PREDICTED = np.array([0, 1, 1, 1, 2, 0])

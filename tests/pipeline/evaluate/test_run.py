@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.champion import CHAMPION, write_champion
-from pipeline.classifier import CANDIDATE, METADATA_FILE, Classifier, read_metadata
-from pipeline.evaluate import CARD_FILE, EVALUATION, METRICS_FILE, NAMES, SMOKE_FILE
+from pipeline.champion import write_champion
+from pipeline.classifier import METADATA_FILE, Classifier, read_metadata
+from pipeline.evaluate.figures import NAMES
 from pipeline.evaluate.run import write_evaluation
 from pipeline.files import file_hash, read_csv, write_csv, write_json
+from pipeline.layout import CANDIDATE, CARD_FILE, CHAMPION, EVALUATION, METRICS_FILE, PREPARED, SMOKE_FILE
 from pipeline.model import MODEL_FILE, load_network, save_network
-from pipeline.prepare import PREPARED, Example, write_sets
+from pipeline.prepare import Example, write_sets
 from tests.pipeline.conftest import TINY_VERSION
 from tests.project import ROOT
 

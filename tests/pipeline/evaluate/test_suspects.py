@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cut import COLUMNS as CHUNK_COLUMNS
-from pipeline.cut import labeled_path
 from pipeline.evaluate.suspects import chosen, find, fold_of, out_of_sample, suspect_rows
 from pipeline.files import DataFileError, write_csv
+from pipeline.layout import CHUNK_COLUMNS, labeled_path
 from pipeline.prepare import Example
 
 WORDS = (("노답", "망겜", "접는다", "환불"), ("질문", "언제", "어디서", "시간"), ("갓겜", "최고", "재밌다", "혜자"))

@@ -9,12 +9,12 @@ import pytest
 from sqlalchemy import event, text, update
 from starlette.responses import PlainTextResponse
 
-from pipeline.collected import Comment, Visit
 from pipeline.inven import visits
 from pipeline.inven.client import COOL_DOWN, BoardBlocked, InvenClient, RobotsDisallowed, SiteUnavailable
 from pipeline.inven.records import ListPage
 from pipeline.inven.walk import Walk
-from pipeline.store import Post, Store
+from pipeline.records import Comment, Post, Visit
+from pipeline.store import Store
 from pipeline.tables import robots as robots_table
 from tests.pipeline.inven.test_crawl import BOARD, broken, path_of, walk
 from tests.replay_server import START, Clock, ReplayServer, drafts, page, timetable

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import settings as configuration
-from pipeline.label.answer import Answer, Progress
+from pipeline.label.answer import Progress
 from pipeline.label.labeler import Labeler, open_labeler
 from pipeline.label.options import Options
+from pipeline.records import Answer
 from pipeline.settings import Settings
 from pipeline.store import Store
 from tests.llm_stand_in import StandIn, asked_post

@@ -5,8 +5,8 @@ import random
 
 import pytest
 
-from pipeline.label.answer import Answer
 from pipeline.label.calibration import FOLDS, Calibration, Calibrations, fit, fold_of
+from pipeline.records import Answer
 
 
 def answer(*odds: float) -> Answer:

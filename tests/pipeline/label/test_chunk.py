@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from pipeline.cut import COLUMNS as RAW_COLUMNS
-from pipeline.cut import labeled_path, raw_path
+from pipeline import errors
 from pipeline.files import DataFileError, read_csv, write_csv
-from pipeline.label import CoverageError, LabelServerError, Progress, label_chunk
 from pipeline.label.__main__ import main
-from pipeline.label.chunk import COLUMNS
+from pipeline.label.answer import CoverageError, LabelServerError, Progress
+from pipeline.label.chunk import COLUMNS, label_chunk
 from pipeline.label.estimate import Estimate, Eta, duration
 from pipeline.label.quality import read_canaries
 from pipeline.label.relabel import chosen_chunks
 from pipeline.labels import SENTIMENTS
+from pipeline.layout import CHUNK_COLUMNS as RAW_COLUMNS
+from pipeline.layout import labeled_path, raw_path
 from pipeline.store import Store
 from tests.llm_server import llm_url  # noqa: F401
 from tests.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, tokens
@@ -154,15 +156,25 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn
         yield server
 
 
+def status_of(arguments: list[str]) -> int:
+    """The exit status of the command; what it prints on its way out is there for `capsys`."""
+    try:
+        errors.run(lambda: main(arguments))
+    except SystemExit as ended:
+        print(ended.code, file=sys.stderr)
+        return 1
+    return 0
+
+
 def test_labelling_by_hand(project: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["0007"]) == 0
+    assert status_of(["0007"]) == 0
     assert "3 of 3 labelled" in capsys.readouterr().out
     rows = read_csv(labeled_path("0007"), COLUMNS)
     assert [row["sentiment"] for row in rows] == ["긍정", "부정", "중립"]
 
 
 def test_the_check_against_the_gold(project: StandIn, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--check"]) == 0
+    assert status_of(["--check"]) == 0
     printed = capsys.readouterr().out
     assert "4 of 4 gold texts labelled" in printed
     assert "calibrated  agreement 0.750  kappa 0.636  macro-F1 0.778" in printed
@@ -176,10 +188,10 @@ def test_the_check_against_the_gold(project: StandIn, capsys: pytest.CaptureFixt
 def test_the_command_line_says_what_is_wrong(
     project: StandIn, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["0008"]) == 1
+    assert status_of(["0008"]) == 1
     assert "raw_data_0008.csv is missing" in capsys.readouterr().err
     monkeypatch.setenv("LLM_ENDPOINTS", "http://127.0.0.1:9/v1")
-    assert main(["0007"]) == 1
+    assert status_of(["0007"]) == 1
     assert "http://127.0.0.1:9/v1 can't label: no connection" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([])
@@ -190,24 +202,24 @@ def test_relabelling_is_asked_for_and_says_what_to_commit(
 ) -> None:
     for number in ("0008", "0009"):
         write_raw(Path(), [("오늘 최고", "", 2), (f"{number}번 망했", "", 0)], number)
-    assert main(["0007", "0008", "0009"]) == 0
+    assert status_of(["0007", "0008", "0009"]) == 0
     before = {number: labeled_path(number).read_bytes() for number in ("0007", "0008", "0009")}
     asked = len(project.asked)
-    assert main(["--relabel", "chunk-0008.."]) == 0
+    assert status_of(["--relabel", "chunk-0008.."]) == 0
     assert len(project.asked) == asked + 2, "the same labeler has nothing to ask: two probes"
     assert {number: labeled_path(number).read_bytes() for number in before} == before
 
     project.answer = lambda request, count: by_keyword(request, model="better-model")
     capsys.readouterr()
-    assert main(["--relabel", "chunk-0008.."]) == 0
+    assert status_of(["--relabel", "chunk-0008.."]) == 0
     printed = capsys.readouterr().out
     assert "dvc commit --force label@0008 label@0009" in printed
     assert 'git commit -m "Relabel chunk 0008..0009 with better-model' in printed
     assert labeled_path("0007").read_bytes() == before["0007"], "not asked for"
     assert {row["labeler"].split(":")[0] for row in read_csv(labeled_path("0008"), COLUMNS)} == {"better-model"}
-    assert main(["--relabel", "0011.."]) == 1
+    assert status_of(["--relabel", "0011.."]) == 1
     assert "no raw chunk of 0011.." in capsys.readouterr().err
-    assert main(["--relabel", "everything"]) == 1
+    assert status_of(["--relabel", "everything"]) == 1
     assert "names no chunks" in capsys.readouterr().err
 
 

@@ -16,10 +16,10 @@ import httpx
 import pytest
 
 from pipeline import settings as configuration
-from pipeline.label.answer import Answer
 from pipeline.label.labeler import open_labeler
 from pipeline.label.options import Options
 from pipeline.label.prompt import shown_text
+from pipeline.records import Answer
 from pipeline.store import Store
 from tests.llm_server import llm_url  # noqa: F401
 from tests.pipeline.label.injections import ATTEMPTS, POSTS, attack

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from pipeline.cut import COLUMNS as RAW_COLUMNS
-from pipeline.cut import labeled_path, raw_path
 from pipeline.files import write_csv
 from pipeline.label.prompt import text_hash
 from pipeline.label.server import PROBE, TRIAL
+from pipeline.layout import CHUNK_COLUMNS as RAW_COLUMNS
+from pipeline.layout import labeled_path, raw_path
 from pipeline.store import Store
 from pipeline.tables import labels
 from tests.llm_stand_in import Reply, StandIn, asked_post, by_keyword

@@ -9,12 +9,13 @@ import httpx
 import pytest
 
 from demo.llm import CONTEXT_PER_SLOT, MODEL_ALIAS, SLOTS
-from pipeline.label.answer import Answer, LabelServerError
+from pipeline.label.answer import LabelServerError
 from pipeline.label.decoding import fingerprint
 from pipeline.label.loaded import load_anew
 from pipeline.label.prompt import load_prompt, neutralise, shown_text
 from pipeline.label.reply import NoLabel
 from pipeline.label.server import Server, ServerProfile
+from pipeline.records import Answer
 from pipeline.store import Store
 from tests.llm_server import llm_url  # noqa: F401
 from tests.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, error, tokens

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.cut import COLUMNS as RAW_COLUMNS
-from pipeline.cut import labeled_path, raw_path
 from pipeline.files import write_csv
-from pipeline.label import LabelReport, QualityError, label_chunk
 from pipeline.label.agreement import Agreement, Judged, bands, cut_off
+from pipeline.label.answer import LabelReport, QualityError
+from pipeline.label.chunk import label_chunk
 from pipeline.label.prompt import Example, load_prompt, neutralise, shown_text
 from pipeline.label.quality import read_canaries, sample
+from pipeline.layout import CHUNK_COLUMNS as RAW_COLUMNS
+from pipeline.layout import labeled_path, raw_path
 from pipeline.store import Store
 from tests.llm_stand_in import Reply, StandIn, asked_post, by_keyword, completion, tokens
 from tests.pipeline.label import labelling

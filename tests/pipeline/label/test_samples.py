@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.label.answer import Answer, LabelServerError
+from pipeline.label.answer import LabelServerError
 from pipeline.label.samples import TEMPERATURE, majority, seed_of
+from pipeline.records import Answer
 from pipeline.store import Store
 from tests.llm_server import llm_url  # noqa: F401
 from tests.llm_stand_in import Reply, StandIn, asked_post, by_keyword, completion, error

@@ -2,28 +2,28 @@
 
 import pytest
 
-from pipeline import stage
+from pipeline import errors
+from pipeline.database import StoreError
 from pipeline.files import DataFileError
 from pipeline.settings import SettingsError
-from pipeline.store import StoreError
-from pipeline.versions import VersionsError
+from pipeline.versions import RepositoryError
 
 
 def test_a_stage_that_ends_well_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     done = []
-    stage.run(lambda: done.append(1))
+    errors.run(lambda: done.append(1))
     assert done == [1]
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("kind", [DataFileError, SettingsError, StoreError, VersionsError])
+@pytest.mark.parametrize("kind", [DataFileError, SettingsError, StoreError, RepositoryError])
 def test_what_the_user_can_mend_is_one_line(kind: type[Exception]) -> None:
     def main() -> None:
         raise kind("data/x.csv is missing: `dvc pull`")
 
     with pytest.raises(SystemExit) as ended:
-        stage.run(main)
-    assert ended.value.code == "data/x.csv is missing: `dvc pull`"  # Python prints it and exits with 1
+        errors.run(main)
+    assert ended.value.code == "error: data/x.csv is missing: `dvc pull`"  # Python prints it and exits with 1
 
 
 def test_a_defect_keeps_its_traceback() -> None:
@@ -31,4 +31,4 @@ def test_a_defect_keeps_its_traceback() -> None:
         raise KeyError("defect")
 
     with pytest.raises(KeyError):
-        stage.run(main)
+        errors.run(main)

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import select
 
 from pipeline import clock
+from pipeline.all_posts import COLUMNS, Store, export_posts, import_posts
 from pipeline.files import DataFileError, read_csv, write_csv
-from pipeline.legacy import COLUMNS, export_posts, import_posts
-from pipeline.store import Post, Store
+from pipeline.records import Post
 from pipeline.tables import posts as posts_table
 
 LINK = "https://www.inven.co.kr/board/maple/{}/{}"
@@ -164,7 +164,7 @@ def test_the_command_says_what_it_did(tmp_path: Path) -> None:
     environment = os.environ | {"DATABASE_URL": f"sqlite:///{tmp_path}/live.db"}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pipeline.store", *arguments]
+        command = [sys.executable, "-m", "pipeline.all_posts", *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
     done = run("import", str(path))

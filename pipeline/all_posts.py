@@ -1,7 +1,7 @@
 """The old system's posts, `all_posts.csv` (게시판,번호,제목,본문,링크): read into the live database, and written.
 
-    python -m pipeline.store import all_posts.csv [--date 2025-06-30]
-    python -m pipeline.store export all_posts.csv
+    python -m pipeline.all_posts import all_posts.csv [--date 2025-06-30]
+    python -m pipeline.all_posts export all_posts.csv
 
 Import: rows that can't be read are listed with their line; the others go in. Post ids repeat across boards, so the
 board is read from the link, else from 게시판. The file has no times: every post of it counts as posted on `--date`
@@ -23,12 +23,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from sqlalchemy import select
-
-from pipeline import boards, clock, settings
+from pipeline import boards, clock, errors, settings
 from pipeline.files import DataFileError, write_csv
-from pipeline.store import Post, Store
-from pipeline.tables import posts
+from pipeline.records import Post
+from pipeline.store import Store
 from pipeline.text import normalise
 
 COLUMNS = ("게시판", "번호", "제목", "본문", "링크")
@@ -74,18 +72,15 @@ def export_posts(store: Store, path: Path) -> int:
 
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal count
-        with store.reading() as connection:
-            columns = (posts.c.board_id, posts.c.post_id, posts.c.category, posts.c.title, posts.c.body, posts.c.url)
-            query = select(*columns).where(posts.c.post_id > 0).order_by(posts.c.seq)  # negative: comments
-            for row in connection.execution_options(yield_per=_BATCH).execute(query):
-                count += 1
-                yield {
-                    "게시판": boards.board(row.board_id).name,
-                    "번호": row.post_id,
-                    "제목": f"[{row.category}] {row.title}" if row.category else row.title,
-                    "본문": row.body,
-                    "링크": row.url,
-                }
+        for row in store.stored_posts():
+            count += 1
+            yield {
+                "게시판": boards.board(row["board_id"]).name,
+                "번호": row["post_id"],
+                "제목": f"[{row['category']}] {row['title']}" if row["category"] else row["title"],
+                "본문": row["body"],
+                "링크": row["url"],
+            }
 
     write_csv(path, rows(), COLUMNS)
     return count
@@ -188,8 +183,8 @@ def _address(link: str) -> tuple[int, int] | None:
 
 
 def main() -> None:
-    """`python -m pipeline.store import|export FILE`."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.store", description="The old system's all_posts.csv")
+    """`python -m pipeline.all_posts import|export FILE`."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.all_posts", description="The old system's all_posts.csv")
     actions = parser.add_subparsers(dest="action", required=True)
     importing = actions.add_parser("import", help="store a file's posts; bad rows are listed with their lines")
     importing.add_argument("--date", type=date.fromisoformat, help="when they were posted (default: the file's date)")
@@ -202,3 +197,7 @@ def main() -> None:
             print(import_posts(store, given.file, given.date))
         else:
             print(f"{export_posts(store, given.file):,} posts written to {given.file}")
+
+
+if __name__ == "__main__":
+    errors.run(main)

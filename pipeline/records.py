@@ -1,0 +1,84 @@
+"""The live database's records: what collecting, labelling, scoring and people put into it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """One post as collected. Times are aware; counts are None where the page did not say."""
+
+    board_id: int
+    post_id: int
+    category: str | None
+    job_group: str | None
+    job: str | None
+    title: str
+    body: str
+    url: str
+    posted_at: datetime
+    collected_at: datetime
+    views: int | None = None
+    recommends: int | None = None
+    comments: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """One comment of a post, without its writer. `parent_id`: the comment that it answers. `posted_at` is KST."""
+
+    comment_id: int
+    parent_id: int | None
+    text: str
+    recommends: int
+    posted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A board's last visit. `began` is None when it was cut off or something could not be read; aware, KST.
+
+    `blocked_until`: the board refused us and is left alone until then.
+    """
+
+    began: datetime | None = None
+    blocked_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`label` None means no label; `note` then says why. `scores` are raw: over the label words, uncalibrated.
+
+    `scores[i]` is the probability of the word for label i (0 부정, 1 중립, 2 긍정); the three sum to 1.
+    `confidence` is the probability of `label`, or the share of samples that say it (`label.samples`); None where
+    there is neither.
+    """
+
+    label: int | None
+    confidence: float | None = None
+    scores: tuple[float, float, float] | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The production model's view of one collected post."""
+
+    board_id: int
+    post_id: int
+    label: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person said about a text: `label` is the person's, `predicted` was the model's."""
+
+    text: str
+    label: int
+    predicted: int | None = None
+    confidence: float | None = None
+    model_version: str | None = None
+    board_id: int | None = None
+    post_id: int | None = None
+    client: str | None = None
