@@ -11,9 +11,10 @@ from typing import Any
 
 import polars as pl
 
+from app.cloud import lean_name
 from pipeline.boards import GROUPS, JOBS
-from pipeline.keywords import Keyword, lean_name
 from pipeline.labels import NEGATIVE, NEUTRAL, POSITIVE, SENTIMENTS
+from pipeline.serve.keywords import Keyword
 
 ALL = "전체"
 NO_GROUP = "자유 게시판"  # posts of no job group all come from there

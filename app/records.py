@@ -9,7 +9,7 @@ import polars as pl
 
 from app import charts
 from app.suspects import Suspect
-from pipeline.keywords import Keyword
+from pipeline.serve.keywords import Keyword
 
 # Name -> days shown (None: all), days before them to compare the keywords with.
 PERIODS: dict[str, tuple[int | None, int]] = {
@@ -22,7 +22,7 @@ DEFAULT_PERIOD = "7일"
 
 
 class VerdictLike(Protocol):
-    """What a classifier says of one text (`pipeline.classifier.Verdict`, which says what the fields mean)."""
+    """What a classifier says of one text (`pipeline.serve.classifier.Verdict`, which says what the fields mean)."""
 
     @property
     def label(self) -> int: ...
@@ -37,7 +37,7 @@ class VerdictLike(Protocol):
 
 
 class ClassifierLike(Protocol):
-    """A loaded model (`pipeline.classifier.Classifier`)."""
+    """A loaded model (`pipeline.serve.classifier.Classifier`)."""
 
     @property
     def version(self) -> str: ...
@@ -45,7 +45,7 @@ class ClassifierLike(Protocol):
 
 
 class ModelProvider(Protocol):
-    """Gives the model in production, None before the first one (`pipeline.classifier.ProductionModel`)."""
+    """Gives the model in production, None before the first one (`pipeline.serve.classifier.ProductionModel`)."""
 
     def current(self) -> ClassifierLike | None: ...
 

@@ -18,7 +18,7 @@ from fastapi.responses import JSONResponse
 
 from pipeline import errors, settings
 from pipeline.errors import UserError
-from pipeline.store import Store
+from pipeline.live.store import Store
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -186,8 +186,8 @@ def main() -> None:
     store = Store(here.database_url)
 
     from app.services import Services
-    from pipeline.classifier import ProductionModel
-    from pipeline.keywords import load_stopwords
+    from pipeline.serve.classifier import ProductionModel
+    from pipeline.serve.keywords import load_stopwords
 
     model = ProductionModel()
     services = Services(store, model, chunk_size=chunk_size, archive_size=archive_size, stopwords=load_stopwords())

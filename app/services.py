@@ -18,13 +18,14 @@ import polars as pl
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import charts
+from app.cloud import word_cloud
 from app.limits import RateLimiter, TimedCache
 from app.records import PERIODS, Analysis, ClassifierLike, Dashboard, Filters, ModelProvider, Progress, Refused
 from app.suspects import Suspect, Suspects
 from pipeline import boards, clock
-from pipeline.keywords import keywords, word_cloud
-from pipeline.records import Feedback
-from pipeline.store import Store
+from pipeline.live.records import Feedback
+from pipeline.live.store import Store
+from pipeline.serve.keywords import keywords
 from pipeline.text import normalise
 
 log = logging.getLogger(__name__)

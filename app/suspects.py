@@ -12,7 +12,7 @@ from pathlib import Path
 from pipeline.files import DataFileError, read_csv
 from pipeline.labels import parse_label
 from pipeline.layout import SUSPECTS_FILE
-from pipeline.store import Store
+from pipeline.live.store import Store
 from pipeline.text import join_post
 
 log = logging.getLogger(__name__)

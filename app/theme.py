@@ -5,7 +5,7 @@ Fonts are the visitor's own: the page loads nothing from anywhere else.
 
 import gradio as gr
 
-from pipeline.keywords import COLOURS
+from app.cloud import COLOURS
 
 FONTS = ("Pretendard", "Noto Sans KR", "Malgun Gothic", "Apple SD Gothic Neo", "Nanum Gothic")
 

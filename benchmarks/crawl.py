@@ -27,7 +27,7 @@ import yaml
 from bs4 import BeautifulSoup
 from sqlalchemy import select
 
-from benchmarks.harness import ROOT, Row, report
+from benchmarks.support.harness import ROOT, Row, report
 from demo.replay import make_app
 from demo.replay_pages import article_page, list_page
 from demo.replay_posts import Draft, ReplayPost, read_posts, schedule
@@ -37,8 +37,8 @@ from pipeline.inven import visits
 from pipeline.inven.client import InvenClient
 from pipeline.inven.crawl import crawl_board
 from pipeline.inven.parse import parse_article, parse_list
-from pipeline.store import Store
-from pipeline.tables import posts as posts_table
+from pipeline.live.store import Store
+from pipeline.live.tables import posts as posts_table
 from pipeline.text import normalise
 
 START = datetime(2026, 11, 20, 0, 0, tzinfo=KST)

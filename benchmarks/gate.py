@@ -22,10 +22,10 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.harness import Row, report
+from benchmarks.support.harness import Row, report
 from pipeline.clock import KST
 from pipeline.inven import visits
-from pipeline.store import Store
+from pipeline.live.store import Store
 
 PENDING = 412
 IDS = 40  # on a list page; half of them are known

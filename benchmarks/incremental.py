@@ -21,14 +21,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import texts
-from benchmarks.harness import RESULTS, Row, report
+from benchmarks.support import texts
+from benchmarks.support.harness import RESULTS, Row, report
 from pipeline import settings
-from pipeline.deep import Start
 from pipeline.evaluate.figures import macro_f1
 from pipeline.files import write_csv
-from pipeline.prepare import Example
-from pipeline.train import Trained, label_array, train
+from pipeline.learn.deep import Start
+from pipeline.learn.examples import Example, label_array
+from pipeline.learn.train import Trained, train
 
 CHUNK = 1000
 GENERAL, FIXED = 4000, 3000  # texts of the general set to learn from, and to be tested on

@@ -27,9 +27,10 @@ from typing import Any
 import httpx
 import openai
 
-from benchmarks.harness import ROOT, Row, report
+from benchmarks.support.harness import ROOT, Row, report
 from demo.llm import running_llm
 from pipeline import settings as configuration
+from pipeline.gold import read_gold
 from pipeline.label.agreement import Agreement
 from pipeline.label.calibration import Calibration, fit
 from pipeline.label.check import check
@@ -37,9 +38,8 @@ from pipeline.label.decoding import decoding
 from pipeline.label.labeler import open_labeler
 from pipeline.label.options import Options
 from pipeline.label.prompt import load_prompt, shown_text
-from pipeline.label.quality import read_gold
+from pipeline.live.store import Store
 from pipeline.settings import Settings
-from pipeline.store import Store
 
 SLOTS, LATENCY_S = 8, 0.2
 CONTENT_FREE = ("N/A", "...", "글", "-", "내용 없음", "제목 없음", "[MASK]", "게시글", "제목\n내용", "무제\n내용 없음")
@@ -189,7 +189,15 @@ def utilisation(url: str, questions: int | None) -> float:
 @contextmanager
 def stand_in(silent: bool) -> Iterator[str]:
     """The stand-in as a process of its own, so that it does not share an interpreter with us."""
-    command = [sys.executable, "-m", "benchmarks.llm_stand_in", "--slots", str(SLOTS), "--latency", str(LATENCY_S)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.support.slot_server",
+        "--slots",
+        str(SLOTS),
+        "--latency",
+        str(LATENCY_S),
+    ]
     process = subprocess.Popen(
         [*command, *(["--silent"] if silent else [])], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )

@@ -21,8 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -32,23 +31,23 @@ import httpx
 import numpy as np
 from sqlalchemy import select
 
-from benchmarks import texts
-from benchmarks.harness import ROOT, Row, report
-from demo.llm import running_llm
-from demo.run import free_port
+from benchmarks.support import texts
+from benchmarks.support.harness import ROOT, Row, report
+from benchmarks.support.scratch import llm, replay, scratch_clone
 from pipeline import settings
-from pipeline.cut import write_chunk
 from pipeline.files import csv_bytes, read_csv, write_bytes
+from pipeline.freeze.commit import freeze_archive, freeze_chunk
+from pipeline.freeze.cut import write_chunk
+from pipeline.freeze.repository import Repository
 from pipeline.inven.client import InvenClient
 from pipeline.inven.crawl import crawl_board
 from pipeline.label.chunk import label_chunk
 from pipeline.layout import BASE_COLUMNS, BASE_FILE, CHUNK_COLUMNS, raw_path
-from pipeline.records import Feedback
-from pipeline.release import begin_model, freeze_archive, freeze_chunk, release_model
-from pipeline.store import Store
-from pipeline.tables import posts as posts_table
+from pipeline.live.records import Feedback
+from pipeline.live.store import Store
+from pipeline.live.tables import posts as posts_table
+from pipeline.release.model import begin_model, release_model
 from pipeline.text import join_post
-from pipeline.versions import Repository
 
 
 def main() -> None:
@@ -121,7 +120,7 @@ def measure(root: Path, chunk: int, corrections: int, inven_url: str) -> list[Ro
     for step in ("base_model", "crawl", "label", "freeze", "prepare", "train", "release"):
         baseline = (bare[step], "the stage without DVC") if step in bare else (None, None)
         rows.append(Row(f"seconds_{step}", round(seconds[step], 2), "s", *baseline))
-    # From labels to a released model. What is not `python -m pipeline.train` is what the loop costs beside training.
+    # From labels to a released model. What is not training is what the loop costs beside it.
     release = sum(seconds[step] for step in ("freeze", "prepare", "train", "release"))
     rows.append(Row("chunk_to_release_seconds", round(release, 2), "s, LLM not counted", 90.0, "the aim"))
     rows.append(Row("overhead_share", round(1 - bare["train"] / release, 4), "of that, not training"))
@@ -183,48 +182,6 @@ def first_rows(path: Path, count: int, place: Path) -> Path:
     target = place / ("posts.tsv" if tabular else "posts.jsonl")
     target.write_text("".join(lines), encoding="utf-8")
     return target
-
-
-def scratch_clone(place: Path) -> Path:
-    """A clone of the committed checkout with a DVC remote of its own."""
-    root = place / "project"
-    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(root)], check=True)
-    if not subprocess.run(
-        ["git", "branch", "--show-current"], cwd=root, capture_output=True, check=True
-    ).stdout.strip():
-        subprocess.run(["git", "switch", "--quiet", "--create", "bench"], cwd=root, check=True)
-    Repository(root).dvc("remote", "add", "--local", "--default", "store", str(place / "dvc-store"))
-    return root
-
-
-@contextmanager
-def replay(posts: Path, text_column: str | None, options: Sequence[str] = ()) -> Iterator[str]:
-    """The replay of Inven serving these posts, as a process of its own; `options` are its own."""
-    port = free_port()
-    command = [sys.executable, "-m", "demo.replay", "--posts", str(posts), "--port", str(port)]
-    process = subprocess.Popen([*command, *(["--text-column", text_column] if text_column else []), *options], cwd=ROOT)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(200):
-            try:
-                httpx.get(f"{url}/robots.txt", trust_env=False, timeout=5)
-                break
-            except httpx.HTTPError:
-                time.sleep(0.1)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(10)
-
-
-@contextmanager
-def llm(url: str | None) -> Iterator[str]:
-    """The LLM server that was named, or the embedded one for as long as it is needed."""
-    if url:
-        yield url
-    else:
-        with running_llm() as own:
-            yield own
 
 
 if __name__ == "__main__":

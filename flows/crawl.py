@@ -17,19 +17,15 @@ from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from flows.lock import Busy, only_run
+from flows.score import score_new
 from pipeline import clock, settings
 from pipeline.boards import board
-from pipeline.catalog import NO_CHAMPION
-from pipeline.champion import production_version
-from pipeline.classifier import Classifier
-from pipeline.files import DataFileError
 from pipeline.inven import visits
 from pipeline.inven.client import InvenClient
 from pipeline.inven.crawl import backfill_board, crawl_board
 from pipeline.inven.polite import InvenError
 from pipeline.inven.report import BoardReport
-from pipeline.score import extract_keywords, score_posts
-from pipeline.store import Store
+from pipeline.live.store import Store
 
 LEARN_EVENT = "maple.posts.threshold-crossed"
 WALK_EVERY = 600.0  # seconds between walks over all boards while a backfill is at work
@@ -68,21 +64,6 @@ def _judged(report: BoardReport) -> BoardReport:
     if report.stopped or report.drift:
         raise BoardTrouble(report)
     return report
-
-
-@task(name="score-posts", cache_policy=NO_CACHE)
-def score_new(store: Any, batch: int) -> str:
-    """Keywords for new posts, and the production model's mood for posts that it has not judged."""
-    words = extract_keywords(store, batch)
-    scored, version = 0, production_version()
-    if version != NO_CHAMPION and store.posts_to_score(version, 1):  # loading TensorFlow only when there is work
-        try:
-            classifier = Classifier.load(remember=True)
-        except (DataFileError, OSError, ValueError) as error:
-            # Seen in a soak: the learn flow was just putting another model there. Its end scores what waits.
-            return f"keywords of {words} posts; their moods wait for a model that is whole ({error})"
-        scored = score_posts(store, classifier, batch)
-    return f"keywords of {words} posts, moods of {scored}"
 
 
 @flow(name="crawl", validate_parameters=False)

@@ -13,18 +13,20 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifa
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
-from flows.crawl import score_new
 from flows.lock import Busy, only_run
-from pipeline import gate, settings
-from pipeline.cut import write_chunk
+from flows.score import score_new
+from pipeline import settings
 from pipeline.files import read_csv
-from pipeline.label.answer import LabelError, LabelReport, Progress
+from pipeline.freeze import due as gate
+from pipeline.freeze.commit import freeze_archive, freeze_chunk
+from pipeline.freeze.cut import write_chunk
+from pipeline.freeze.repository import Repository
 from pipeline.label.chunk import label_chunk
 from pipeline.label.estimate import Estimate, Eta
+from pipeline.label.records import LabelError, LabelReport, Progress
 from pipeline.layout import labeled_path
-from pipeline.release import freeze_archive, freeze_chunk, release_model
-from pipeline.store import Store
-from pipeline.versions import Repository
+from pipeline.live.store import Store
+from pipeline.release.model import release_model
 
 _PROGRESS_EVERY_S = 5.0
 LABELED_COLUMNS = ("board_id", "post_id", "label", "confidence", "labeler")

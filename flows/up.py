@@ -14,15 +14,14 @@ import httpx
 from dotenv import load_dotenv
 
 from pipeline import errors, settings
-from pipeline.base import read_base
-from pipeline.catalog import NO_CHAMPION
-from pipeline.champion import production_version
 from pipeline.errors import UserError
-from pipeline.layout import BASE_FILE
-from pipeline.release import release_model
+from pipeline.freeze.repository import Repository
+from pipeline.layout import BASE_FILE, NO_CHAMPION
+from pipeline.learn.base import read_base
+from pipeline.live.store import Store
+from pipeline.model.folder import production_version
+from pipeline.release.model import release_model
 from pipeline.settings import Settings
-from pipeline.store import Store
-from pipeline.versions import Repository
 
 
 def missing(here: Settings, prefect_port: int) -> list[str]:

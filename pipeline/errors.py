@@ -3,11 +3,11 @@
 UserError                       a person can mend it; the message says how
 ├── DataFileError               a data file is missing, unreadable or malformed (pipeline.files)
 ├── SettingsError               a setting or a parameter (pipeline.settings)
-├── StoreError                  the live database (pipeline.database)
-├── RepositoryError             Git or DVC (pipeline.versions)
+├── StoreError                  the live database (pipeline.live.database)
+├── RepositoryError             Git or DVC (pipeline.freeze.repository)
 ├── InvenError                  the site: RobotsDisallowed, SiteUnavailable, BoardBlocked (pipeline.inven)
 ├── LabelError                  labelling: PromptError, LabelServerError, CoverageError, QualityError (pipeline.label)
-├── FontMissing                 no font with Korean letters (pipeline.keywords)
+├── FontMissing                 no font with Korean letters (pipeline.serve.keywords)
 └── CannotListen, DemoError …   of app/ and demo/, each beside what raises it
 """
 

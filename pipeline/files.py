@@ -4,7 +4,6 @@ CSV is UTF-8 with a byte order mark (Korean spreadsheets need it), RFC 4180 quot
 """
 
 import csv
-import hashlib
 import io
 import json
 import os
@@ -113,14 +112,3 @@ def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             raise DataFileError(f"{path}, line {reader.line_num}: the number of fields differs from the header's.")
         rows.append(row)
     return rows
-
-
-def content_hash(text: str) -> str:
-    """SHA-256 of the text in UTF-8, as 64 hex digits."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -77,6 +77,7 @@ def archive_path(number: str, root: Path = Path()) -> Path:
 
 # --- models -------------------------------------------------------------------------------------------
 
+NO_CHAMPION = "none"  # what the catalog says before the first model
 CHAMPION = Path("models/champion")  # what was served when this run began
 CANDIDATE = Path("models/candidate")  # what this run built
 PRODUCTION = Path("models/production")  # the winner, which is served

@@ -5,12 +5,12 @@ from typing import Any
 import gradio as gr
 
 from app import charts
+from app.cloud import COLOURS
 from app.records import Analysis, Refused, VerdictLike
 from app.services import MAX_CHARACTERS, Services, accepted
 from app.suspects import Suspect
-from pipeline import abstain
-from pipeline.keywords import COLOURS
 from pipeline.labels import SENTIMENTS
+from pipeline.model import confidence as abstain
 
 CHOICES = ("긍정", "중립", "부정")
 EXAMPLES = (

@@ -1,6 +1,6 @@
 """The evaluation card: what `models/metrics.json` and its companions say, as Markdown for people.
 
-`pipeline.promote` puts it beside the model it is about, as `models/production/EVALUATION.md`.
+`pipeline.release.promote` puts it beside the model it is about, as `models/production/EVALUATION.md`.
 """
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.labels import SENTIMENTS
-from pipeline.prepare import Example
+from pipeline.learn.examples import Example
 
 COLUMNS = (
     "set",

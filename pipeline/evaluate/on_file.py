@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import abstain
-from pipeline.classifier import Classifier
 from pipeline.evaluate.card import table
 from pipeline.evaluate.figures import ALL, NAMES, confusion, measure
 from pipeline.files import DataFileError
 from pipeline.labels import SENTIMENTS
+from pipeline.model import confidence as abstain
+from pipeline.serve.classifier import Classifier
 from pipeline.text import normalise
 
 

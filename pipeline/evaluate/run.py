@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import abstain, settings
-from pipeline.champion import has_champion
-from pipeline.classifier import Classifier
+from pipeline import settings
 from pipeline.evaluate import flips, pictures, slices, suspects
 from pipeline.evaluate.card import card
 from pipeline.evaluate.figures import NAMES, confusion, measure, reliability, rounded
-from pipeline.evaluate.smoke import smoke_error
 from pipeline.files import csv_bytes, read_csv, write_bytes, write_csv, write_json, write_text
 from pipeline.layout import CANDIDATE, CARD_FILE, CHAMPION, EVALUATION, METRICS_FILE, SMOKE_FILE, SUSPECTS_FILE
-from pipeline.prepare import Example, read_gold, read_set
-from pipeline.token_cache import CachedTokenizer
+from pipeline.learn.examples import Example, gold_examples, read_set
+from pipeline.model import confidence as abstain
+from pipeline.model.folder import has_champion
+from pipeline.model.token_cache import CachedTokenizer
+from pipeline.serve.classifier import Classifier
 
 _RELIABILITY = ("low", "high", "rows", "confidence", "accuracy")
 _ABSTAIN = ("threshold", "kept", "coverage", "precision")
@@ -27,7 +27,7 @@ _ABSTAIN = ("threshold", "kept", "coverage", "precision")
 def write_evaluation() -> None:
     """Judge every test set with both models; write `models/metrics.json` and `models/evaluation/`."""
     params = settings.params("evaluate")
-    sets = {"gold": read_gold(), "test_chunk": read_set("test_chunk"), "test_base": read_set("test_base")}
+    sets = {"gold": gold_examples(), "test_chunk": read_set("test_chunk"), "test_base": read_set("test_base")}
     models = {"candidate": Classifier.load(CANDIDATE, remember=True)}
     if has_champion():
         models["champion"] = Classifier.load(CHAMPION, remember=True)
@@ -123,3 +123,16 @@ def _write_suspects(metadata: dict[str, Any], params: dict[str, Any]) -> dict[st
     listed = suspects.suspect_rows(examples, rows, probabilities) if probabilities is not None else []
     write_csv(SUSPECTS_FILE, listed, suspects.COLUMNS)
     return {"checked": len(rows) if probabilities is not None else 0, "flagged": len(listed)}
+
+
+_TEXTS = ("이번 패치 진짜 최고다 너무 재밌어", "사냥터 추천 좀 해주세요", "버그투성이에 하향까지 노답이네")
+
+
+def smoke_error(model: Classifier) -> str:
+    """Empty when the model answers sensibly; else what is wrong with its answers."""
+    probabilities = model.probabilities(_TEXTS)
+    if not np.isfinite(probabilities).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-6):
+        return "its probabilities are not finite or do not sum to one"
+    if np.allclose(probabilities, probabilities[0], atol=1e-6):
+        return "it answers every text alike"
+    return ""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluate.figures import interval, macro_f1, rounded
-from pipeline.prepare import Example
+from pipeline.learn.examples import Example
 
 COLUMNS = ("set", "by", "slice", "rows", "model", "accuracy", "macro_f1", "macro_f1_low", "macro_f1_high")
 NO_GROUP = "none"

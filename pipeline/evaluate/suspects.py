@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import duplicates
 from pipeline.evaluate.flips import excerpt
-from pipeline.files import content_hash, read_csv
+from pipeline.files import read_csv
+from pipeline.hashing import content_hash
 from pipeline.labels import SENTIMENTS
 from pipeline.layout import CHUNK_COLUMNS, labeled_path
-from pipeline.prepare import Example
+from pipeline.learn import duplicates
+from pipeline.learn.examples import Example, label_array, sample_weights
+from pipeline.learn.wide import bag_matrix, fit_wide, wide_logits
+from pipeline.model.confidence import softmax
 from pipeline.text import join_post
-from pipeline.train import label_array, sample_weights
-from pipeline.wide import bag_matrix, fit_wide, softmax, wide_logits
 
 COLUMNS = (
     "row",  # of data/prepared/train.csv, the first is 0

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.inven.dates import article_date
 from pipeline.inven.markup import body_of, page_of
 from pipeline.inven.records import Failure
-from pipeline.records import Comment
+from pipeline.live.records import Comment
 
 PATH = "/common/board/comment.json.php"
 _NAME = re.compile(r"(?<![^\s(])@[^\s@]+[ \t]*")

@@ -17,7 +17,7 @@ from pipeline.inven.client import COOL_DOWN, BoardBlocked, InvenClient, View
 from pipeline.inven.report import BoardReport
 from pipeline.inven.walk import Walk
 from pipeline.layout import QUARANTINE
-from pipeline.store import Store
+from pipeline.live.store import Store
 
 __all__ = ["BoardReport", "backfill_board", "crawl_board", "crawl_page"]
 

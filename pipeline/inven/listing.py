@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.inven import quarantine
 from pipeline.inven.client import InvenClient, View
 from pipeline.inven.records import Failure, ListPage, ListRow
-from pipeline.store import Store
+from pipeline.live.store import Store
 
 log = logging.getLogger("pipeline.inven.crawl")
 

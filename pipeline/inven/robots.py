@@ -10,7 +10,7 @@ LONGEST_PAUSE = 3600.0  # seconds; a site that wants more between two requests w
 
 
 class Shelf(Protocol):
-    """Where a robots.txt outlives the run that read it. `pipeline.store.Store` is one."""
+    """Where a robots.txt outlives the run that read it. `pipeline.live.store.Store` is one."""
 
     def kept_robots(self, url: str) -> tuple[str, datetime] | None:
         """The text that was last read from this address, and when; None without a usable one."""

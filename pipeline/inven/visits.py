@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline.records import Visit
-from pipeline.store import Store
+from pipeline.live.records import Visit
+from pipeline.live.store import Store
 
 DAY = timedelta(days=1)
 

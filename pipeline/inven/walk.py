@@ -13,8 +13,8 @@ from pipeline.inven.client import InvenClient, InvenError, SiteUnavailable
 from pipeline.inven.listing import Changed, Listing
 from pipeline.inven.records import GONE_UNEXPLAINED, Article, Failure, ListRow
 from pipeline.inven.report import BoardReport
-from pipeline.records import Comment, Post
-from pipeline.store import Store
+from pipeline.live.records import Comment, Post
+from pipeline.live.store import Store
 
 log = logging.getLogger("pipeline.inven.crawl")
 

@@ -11,16 +11,17 @@ from collections.abc import Callable
 
 from pipeline import errors
 from pipeline import settings as configuration
-from pipeline.label.answer import LabelReport, Progress
+from pipeline.files import DataFileError
+from pipeline.gold import read_gold
 from pipeline.label.check import check
 from pipeline.label.chunk import label_chunk, live_labels
 from pipeline.label.estimate import Estimate, Eta
 from pipeline.label.options import Options
-from pipeline.label.quality import read_gold
+from pipeline.label.records import LabelReport, Progress
 from pipeline.label.relabel import chosen_chunks, what_to_commit
-from pipeline.layout import labeled_path
+from pipeline.layout import GOLD, labeled_path
+from pipeline.live.store import Store
 from pipeline.settings import Settings
-from pipeline.store import Store
 
 
 def _progress_line() -> Callable[[Progress], None]:
@@ -85,7 +86,9 @@ def main(arguments: list[str] | None = None) -> None:
             print(what_to_commit(again, report.labeler))
         if chosen.check:
             options = Options.of(configuration.params("label"))
-            print(check(read_gold(), settings=settings, store=store, options=options, on_progress=_progress_line()))
+            if not (gold := read_gold()):
+                raise DataFileError(f"no gold post in {GOLD}: `dvc pull` restores tracked files")
+            print(check(gold, settings=settings, store=store, options=options, on_progress=_progress_line()))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ there; where it is not, `label.max_chars` must keep to the bound.
 import logging
 from collections.abc import Sequence
 
-from pipeline.label.answer import LabelServerError
 from pipeline.label.prompt import Prompt
+from pipeline.label.records import LabelServerError
 from pipeline.label.server import PROBE, Server, ServerProfile, decoding
 
 log = logging.getLogger(__name__)

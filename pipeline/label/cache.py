@@ -6,11 +6,11 @@ kept beside the labels under a name of its own, so that a rerun of a chunk asks 
 
 from collections.abc import Mapping, Sequence
 
+from pipeline.label.dispatch import Question
 from pipeline.label.prompt import text_hash
-from pipeline.label.run import Question
 from pipeline.label.samples import majority
-from pipeline.records import Answer
-from pipeline.store import Store
+from pipeline.live.records import Answer
+from pipeline.live.store import Store
 
 _NOTHING = Answer(label=None, note="nothing to show: title and body are empty")
 

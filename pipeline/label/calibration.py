@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipeline.files import content_hash
-from pipeline.records import Answer
+from pipeline.hashing import content_hash
+from pipeline.live.records import Answer
 
 FOLDS = 5  # a gold text is calibrated without itself and a fifth of the others: the κ on gold stays out of sample
 _FLOOR = 1e-6  # a word that a model never says must not divide by zero

@@ -5,17 +5,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.gold import GoldPost
 from pipeline.label.agreement import PRECISION, Agreement, Band, CutOff, Judged, bands, cut_off
-from pipeline.label.answer import LabelServerError
 from pipeline.label.calibration import Calibrations
+from pipeline.label.dispatch import OnProgress
 from pipeline.label.labeler import open_labeler
 from pipeline.label.options import Options
-from pipeline.label.prompt import Example
 from pipeline.label.quality import sample
-from pipeline.label.run import OnProgress
+from pipeline.label.records import LabelServerError
 from pipeline.labels import SENTIMENTS
+from pipeline.live.store import Store
 from pipeline.settings import Settings
-from pipeline.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def _band_line(band: Band) -> str:
 
 
 def check(
-    gold: Sequence[Example],
+    gold: Sequence[GoldPost],
     *,
     settings: Settings,
     store: Store,
@@ -85,7 +85,7 @@ def check(
 
 
 async def _check(
-    gold: Sequence[Example],
+    gold: Sequence[GoldPost],
     settings: Settings,
     store: Store,
     options: Options,

@@ -6,26 +6,31 @@ run writes the same bytes.
 
 import asyncio
 import json
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import csv_bytes, file_hash, read_csv, write_bytes, write_json
-from pipeline.label.answer import CoverageError, LabelReport
+from pipeline.files import csv_bytes, read_csv, write_bytes, write_json
+from pipeline.gold import read_gold
+from pipeline.hashing import file_hash
 from pipeline.label.calibration import Calibrations
 from pipeline.label.decoding import decoding
+from pipeline.label.dispatch import OnProgress
 from pipeline.label.estimate import Estimate
 from pipeline.label.labeler import Labeler, open_labeler
 from pipeline.label.options import Options
-from pipeline.label.quality import Plan, optional_gold, require_quality, sample
-from pipeline.label.run import OnProgress
+from pipeline.label.quality import Plan, require_quality, sample
+from pipeline.label.records import CoverageError, LabelReport
 from pipeline.labels import SENTIMENTS
 from pipeline.layout import CHUNK_COLUMNS as CHUNK_COLUMNS
-from pipeline.layout import LABEL_COLUMNS, labeled_path, raw_path
-from pipeline.records import Answer
+from pipeline.layout import GOLD, LABEL_COLUMNS, labeled_path, raw_path
+from pipeline.live.records import Answer
+from pipeline.live.store import Store
 from pipeline.settings import Settings
-from pipeline.store import Store
+
+log = logging.getLogger(__name__)
 
 OnEstimate = Callable[[Estimate], None]
 COLUMNS = CHUNK_COLUMNS + LABEL_COLUMNS
@@ -67,7 +72,9 @@ async def _label(
     on_progress: OnProgress | None,
     on_estimate: OnEstimate | None,
 ) -> LabelReport:
-    gold = sample(optional_gold(root), options.gold_sample) if options.gold_sample else []
+    gold = sample(read_gold(root), options.gold_sample) if options.gold_sample else []
+    if options.gold_sample and not gold:
+        log.warning("there is no gold post in %s: nobody checks the LLM's labels", root / GOLD)
     labeler = await open_labeler(settings, store, options, gold)
     try:
         texts = [labeler.shown(row["title"], row["body"]) for row in rows]

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.label.answer import LabelServerError, Progress
 from pipeline.label.prompt import Prompt
+from pipeline.label.records import LabelServerError, Progress
 from pipeline.label.reply import NoLabel
 from pipeline.label.server import DEFAULT_SLOTS, PROBE, TRIAL, WHAT_TO_START, Server
 

@@ -5,22 +5,23 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from pipeline.label.answer import LabelServerError, Progress
+from pipeline.gold import GoldPost
 from pipeline.label.budget import require_room
 from pipeline.label.cache import Cache
 from pipeline.label.calibration import Calibrations
 from pipeline.label.decoding import fingerprint, samples_of
+from pipeline.label.dispatch import OnProgress, Question, Run
 from pipeline.label.estimate import Estimate, Pace
 from pipeline.label.lane import Lane
-from pipeline.label.loaded import load_anew
+from pipeline.label.native import load_anew
 from pipeline.label.options import Options
-from pipeline.label.prompt import Example, Prompt, load_prompt, shown_text
+from pipeline.label.prompt import Prompt, load_prompt, shown_text
+from pipeline.label.records import LabelServerError, Progress
 from pipeline.label.reply import NoLabel
-from pipeline.label.run import OnProgress, Question, Run
 from pipeline.label.server import LOADING_PATIENCE_S, WHAT_TO_START, Server, is_local
-from pipeline.records import Answer
+from pipeline.live.records import Answer
+from pipeline.live.store import Store
 from pipeline.settings import Settings
-from pipeline.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Labeler:
         options: Options,
         settings: Settings,
         absent: Sequence[str] = (),
-        gold: Sequence[Example] = (),
+        gold: Sequence[GoldPost] = (),
     ) -> None:
         profile = servers[0].profile
         lane = partial(Lane, fixed=options.concurrency, timeout_s=options.timeout_s)
@@ -223,7 +224,7 @@ async def _reload(url: str, settings: Settings) -> None:
         log.info("%s has loaded %s anew", url, model)
 
 
-async def open_labeler(settings: Settings, store: Store, options: Options, gold: Sequence[Example] = ()) -> Labeler:
+async def open_labeler(settings: Settings, store: Store, options: Options, gold: Sequence[GoldPost] = ()) -> Labeler:
     """Probe every endpoint and keep those that give the same answers as the first good one.
 
     `gold` is the sample of texts with known labels that answers are calibrated on, beside the prompt's own. A dead

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.label.answer import LabelError
+from pipeline.label.records import LabelError
 
 
 @dataclass(frozen=True, slots=True)

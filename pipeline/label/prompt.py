@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import content_hash
-from pipeline.label.answer import PromptError
+from pipeline.hashing import content_hash
+from pipeline.label.records import PromptError
 from pipeline.text import normalise
 
 PROMPTS = Path(__file__).resolve().parent.parent / "prompts"

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import DataFileError, content_hash, read_csv
+from pipeline.gold import GoldPost
+from pipeline.hashing import content_hash
 from pipeline.label.agreement import Agreement
-from pipeline.label.answer import PromptError, QualityError
 from pipeline.label.labeler import Labeler
 from pipeline.label.options import Options
-from pipeline.label.prompt import PROMPTS, Example
-from pipeline.labels import parse_label
-from pipeline.layout import GOLD, GOLD_COLUMNS
-from pipeline.records import Answer
+from pipeline.label.prompt import PROMPTS
+from pipeline.label.records import PromptError, QualityError
+from pipeline.live.records import Answer
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ class Plan:
     canaries_digest: str
 
     @classmethod
-    def of(cls, chunk: str, texts: Sequence[str], labeler: "Labeler", gold: Sequence[Example]) -> "Plan":
+    def of(cls, chunk: str, texts: Sequence[str], labeler: "Labeler", gold: Sequence[GoldPost]) -> "Plan":
         """Drawn by hash: the same chunk measures the same texts. Raises PromptError."""
         options = labeler.options
         again = sorted({text for text in texts if text}, key=lambda text: _draw(text, chunk))
@@ -162,29 +161,7 @@ def require_quality(chunk: str, labeler: str, figures: Mapping[str, Any], option
         )
 
 
-def read_gold(root: Path = Path()) -> list[Example]:
-    """Every gold text (`data/gold/*.csv`). Raises DataFileError, also when there is none."""
-    found = optional_gold(root)
-    if not found:
-        raise DataFileError(f"no gold text in {root / 'data' / 'gold'}: `dvc pull` restores tracked files")
-    return found
-
-
-def optional_gold(root: Path = Path()) -> list[Example]:
-    """Every gold text, or none at all with a warning. Raises DataFileError for a file that can't be read."""
-    gold = []
-    for path in sorted((root / GOLD).glob("*.csv")):
-        for line, row in enumerate(read_csv(path, GOLD_COLUMNS), start=2):
-            try:
-                gold.append(Example(row["title"], row["body"], parse_label(row["label"])))
-            except ValueError as error:
-                raise DataFileError(f"{path}, record {line}: {error}") from None
-    if not gold:
-        log.warning("there is no gold text in %s: nobody checks the LLM's labels", root / GOLD)
-    return gold
-
-
-def sample(gold: Sequence[Example], size: int) -> list[Example]:
+def sample(gold: Sequence[GoldPost], size: int) -> list[GoldPost]:
     """About `size` texts, as many of each label as there are, drawn by hash: the same ones for every chunk.
 
     Only texts that were asked before can show that a server answers differently now.

@@ -9,7 +9,7 @@ import math
 import re
 from typing import Any, Literal
 
-from pipeline.records import Answer
+from pipeline.live.records import Answer
 
 Mode = Literal["logprobs", "schema", "text"]
 MODES: tuple[Mode, ...] = ("logprobs", "schema", "text")

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.labels import SENTIMENTS
-from pipeline.records import Answer
+from pipeline.live.records import Answer
 
 TEMPERATURE = 0.7
 

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import httpx
 import openai
 
-from pipeline.label.answer import LabelServerError
 from pipeline.label.decoding import decoding
-from pipeline.label.loaded import count, count_tokens, describe
+from pipeline.label.native import count, count_tokens, describe
 from pipeline.label.prompt import Prompt, shown_text
+from pipeline.label.records import LabelServerError
 from pipeline.label.reply import MODES, Mode, NoLabel, error_text, parse_body, read_answer, refusal
-from pipeline.records import Answer
+from pipeline.live.records import Answer
 
 DEFAULT_SLOTS = 4  # LM Studio's own default of concurrent predictions
 LOADING_PATIENCE_S = 120.0  # a large model takes a minute to load

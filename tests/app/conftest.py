@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store import Store
+from pipeline.live.store import Store
 from tests.app.world import Model, WordClassifier, fill
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from app import charts, render
 from app.records import Progress
-from pipeline.keywords import Keyword
+from pipeline.serve.keywords import Keyword
 
 
 def row(**given):

@@ -11,10 +11,9 @@ import httpx
 import pytest
 
 from app.server import HEADERS, MAX_BODY, CannotListen, listen
-from pipeline.store import Store
+from pipeline.live.store import Store
 from tests.app.world import VERSION, Model, Running, WordClassifier, fill, services_of
-
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT
 
 
 @pytest.fixture(scope="module")

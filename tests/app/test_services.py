@@ -9,7 +9,7 @@ import pytest
 from app.limits import RateLimiter, TimedCache
 from app.records import Filters, Refused
 from app.services import ANALYSES_PER_MINUTE, FEEDBACK_PER_MINUTE, MAX_CHARACTERS, accepted, job_choices
-from pipeline.store import Store
+from pipeline.live.store import Store
 from tests.app.world import NOW, VERSION, Model, fill, flag, services_of
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from app.suspects import SHOWN, Suspects
-from pipeline.records import Feedback
-from pipeline.store import Store
+from pipeline.live.records import Feedback
+from pipeline.live.store import Store
 from tests.app.world import flag
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline import clock
-from pipeline.store import Store
+from pipeline.live.store import Store
 from tests.app.world import CANARY, VERSION, Model, Running, WordClassifier, fill, flag, services_of
 
 sync_api = pytest.importorskip("playwright.sync_api")

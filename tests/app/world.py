@@ -19,8 +19,8 @@ from app.suspects import Suspects
 from pipeline.clock import KST
 from pipeline.evaluate.suspects import COLUMNS
 from pipeline.files import write_csv
-from pipeline.records import Feedback, Post, Prediction
-from pipeline.store import Store
+from pipeline.live.records import Feedback, Post, Prediction
+from pipeline.live.store import Store
 
 CANARY = '<img src=x onerror="window.canary=1"> ![x](http://outside.example/x.png)'
 VERSION = "20261122T061500"
@@ -40,7 +40,7 @@ class Verdict:
 
 
 class WordClassifier:
-    """Counts four words; keeps the contract of `pipeline.classifier.Classifier`."""
+    """Counts four words; keeps the contract of `pipeline.serve.classifier.Classifier`."""
 
     version = VERSION
 

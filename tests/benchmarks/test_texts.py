@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks import texts
+from benchmarks.support import texts
 from pipeline.files import DataFileError
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from demo.llm import MODEL_ALIAS, REPOSITORY, SLOTS, DemoModelError, model_file, running_llm
 from pipeline.label.prompt import load_prompt
-from tests.llm_server import llm_url  # noqa: F401
+from tests.support.llm_server import llm_url  # noqa: F401
 
 
 def test_it_is_the_model_it_says(llm_url: str) -> None:  # noqa: F811

@@ -16,9 +16,8 @@ import pytest
 from demo.replay import main
 from demo.replay_pages import GONE, list_date
 from demo.replay_posts import FIRST_IDS, Draft, PostsFileError, read_posts, schedule
-from tests.replay_server import START, Clock, ReplayServer, drafts, timetable
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.support import ROOT as REPOSITORY
+from tests.support.replay_server import START, Clock, ReplayServer, drafts, timetable
 
 
 @pytest.fixture

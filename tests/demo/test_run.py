@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from demo import run as demo
-from pipeline.versions import Repository
-from tests.project import make_project, run
+from pipeline.freeze.repository import Repository
+from tests.support.project import make_project, run
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.project import ENVIRONMENT, make_project, run
+from tests.support.project import ENVIRONMENT, make_project, run
 
 
 @dataclass(frozen=True)

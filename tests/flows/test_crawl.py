@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from flows.crawl import score_new
+from flows.score import score_new
 from pipeline import clock
 from pipeline.files import write_json
-from pipeline.records import Post
-from pipeline.store import Store
+from pipeline.live.records import Post
+from pipeline.live.store import Store
 
 
 @pytest.mark.parametrize("half", ["no model", "half a model"])

@@ -12,11 +12,11 @@ from demo.replay_posts import read_posts, schedule
 from pipeline import clock
 from pipeline.boards import CRAWLED
 from pipeline.inven import visits
-from pipeline.records import Feedback
-from pipeline.store import Store
+from pipeline.live.records import Feedback
+from pipeline.live.store import Store
 from tests.flows.conftest import Place
-from tests.project import ROOT, run
-from tests.replay_server import Clock, ReplayServer
+from tests.support.project import ROOT, run
+from tests.support.replay_server import Clock, ReplayServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 

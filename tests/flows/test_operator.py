@@ -11,9 +11,9 @@ import pytest
 from demo.replay_posts import Draft, schedule
 from pipeline import clock
 from pipeline.inven import visits
-from pipeline.store import Store
+from pipeline.live.store import Store
 from tests.flows.conftest import Place
-from tests.replay_server import Clock, ReplayServer, drafts, page
+from tests.support.replay_server import Clock, ReplayServer, drafts, page
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

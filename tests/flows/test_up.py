@@ -9,7 +9,7 @@ import pytest
 
 from flows import up
 from pipeline import settings
-from tests.project import make_project
+from tests.support.project import make_project
 
 HERE = settings.load({}, Path("no-such-file"))
 

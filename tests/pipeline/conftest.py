@@ -11,19 +11,19 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.base import BUILT_IN, built_in_bytes
-from pipeline.catalog import NO_CHAMPION, Catalog, write_catalog
-from pipeline.champion import write_champion
-from pipeline.classifier import METADATA_FILE
 from pipeline.clock import KST
 from pipeline.files import write_bytes, write_json
+from pipeline.freeze.catalog import Catalog, write_catalog
 from pipeline.labels import parse_label
-from pipeline.layout import BASE_FILE, CHAMPION, PREPARED
-from pipeline.prepare import Example, write_sets
-from pipeline.records import Post
-from pipeline.store import Store
+from pipeline.layout import BASE_FILE, CHAMPION, NO_CHAMPION, PREPARED
+from pipeline.learn.base import BUILT_IN, built_in_bytes
+from pipeline.learn.examples import Example, write_sets
+from pipeline.live.records import Post
+from pipeline.live.store import Store
+from pipeline.model.folder import METADATA_FILE
+from pipeline.release.champion import write_champion
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 START = datetime(2026, 11, 22, 12, 0, tzinfo=KST)
 TINY_VERSION = "20261122T154500"
 TINY_TRAIN = {
@@ -73,7 +73,7 @@ def make_post() -> Callable[..., Post]:
 @pytest.fixture(scope="session")
 def base_examples() -> list[Example]:
     """20 hand-written texts of each mood, the moods in turn."""
-    rows = [json.loads(line) for line in (ROOT / "demo" / "base.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in (ROOT / BUILT_IN).read_text(encoding="utf-8").splitlines()]
     by_mood = {mood: [row["text"] for row in rows if row["mood"] == mood][:20] for mood in ("부정", "중립", "긍정")}
     return [
         Example(by_mood[mood][i], parse_label(mood), 1.0, "base")
@@ -99,9 +99,9 @@ def tiny_inputs(tmp_path_factory: pytest.TempPathFactory, base_examples: list[Ex
 
 @pytest.fixture(scope="session")
 def tiny_model(tiny_inputs: Path) -> Path:
-    """The folder of a model that `pipeline.train` trained for two epochs. Not to be changed: copy it."""
+    """The folder of a model that `pipeline.learn.train` trained for two epochs. Not to be changed: copy it."""
     from pipeline.layout import CANDIDATE
-    from pipeline.train import write_candidate
+    from pipeline.learn.train import write_candidate
 
     with contextlib.chdir(tiny_inputs):
         write_candidate()

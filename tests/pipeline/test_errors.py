@@ -3,10 +3,10 @@
 import pytest
 
 from pipeline import errors
-from pipeline.database import StoreError
 from pipeline.files import DataFileError
+from pipeline.freeze.repository import RepositoryError
+from pipeline.live.database import StoreError
 from pipeline.settings import SettingsError
-from pipeline.versions import RepositoryError
 
 
 def test_a_stage_that_ends_well_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import files
 from pipeline.files import DataFileError, csv_bytes, read_csv, write_bytes, write_csv, write_json, write_text
+from pipeline.hashing import content_hash, file_hash
 
 # Everything UTF-8 can carry.
 ANY_TEXT = st.text(st.characters(exclude_categories=("Cs",)))
@@ -165,6 +165,6 @@ def test_a_row_of_another_length_is_named(tmp_path: Path, row: str) -> None:
 
 def test_hashes(tmp_path: Path) -> None:
     expected = hashlib.sha256("메이플".encode()).hexdigest()
-    assert files.content_hash("메이플") == expected
+    assert content_hash("메이플") == expected
     (tmp_path / "a").write_bytes("메이플".encode())
-    assert files.file_hash(tmp_path / "a") == expected
+    assert file_hash(tmp_path / "a") == expected

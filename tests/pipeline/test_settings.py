@@ -7,8 +7,8 @@ import pytest
 
 from pipeline import settings
 from pipeline.settings import SettingsError
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NOWHERE = Path("/nonexistent/.env")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.evaluate.flips import count_flips, excerpt, flip_rows
-from pipeline.prepare import Example
+from pipeline.learn.examples import Example
 
 
 def test_changes_are_named_by_who_is_right() -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.classifier import METADATA_FILE, Classifier, read_metadata
 from pipeline.evaluate.figures import measure
 from pipeline.evaluate.on_file import among, read_labelled, report
 from pipeline.files import DataFileError, write_json
-from pipeline.prepare import Example
-
-ROOT = Path(__file__).resolve().parents[3]
+from pipeline.learn.examples import Example
+from pipeline.model.folder import METADATA_FILE, read_metadata
+from pipeline.serve.classifier import Classifier
+from tests.support import ROOT
 
 
 def tsv(path: Path, rows: list[tuple[str, int]], newline: str = "\n") -> Path:

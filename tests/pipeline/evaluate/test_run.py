@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.champion import write_champion
-from pipeline.classifier import METADATA_FILE, Classifier, read_metadata
 from pipeline.evaluate.figures import NAMES
 from pipeline.evaluate.run import write_evaluation
-from pipeline.files import file_hash, read_csv, write_csv, write_json
+from pipeline.files import read_csv, write_csv, write_json
+from pipeline.hashing import file_hash
 from pipeline.layout import CANDIDATE, CARD_FILE, CHAMPION, EVALUATION, METRICS_FILE, PREPARED, SMOKE_FILE
-from pipeline.model import MODEL_FILE, load_network, save_network
-from pipeline.prepare import Example, write_sets
+from pipeline.learn.examples import Example, write_sets
+from pipeline.model.folder import METADATA_FILE, read_metadata
+from pipeline.model.network import MODEL_FILE, load_network, save_network
+from pipeline.release.champion import write_champion
+from pipeline.serve.classifier import Classifier
 from tests.pipeline.conftest import TINY_VERSION
-from tests.project import ROOT
+from tests.support.project import ROOT
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.evaluate.slices import length_name, slice_rows
-from pipeline.prepare import Example
+from pipeline.learn.examples import Example
 
 PARAMS = {"length_bounds": [5, 10], "slice_min": 3, "bootstrap": 20, "seed": 1}
 

@@ -8,7 +8,7 @@ import pytest
 from pipeline.evaluate.suspects import chosen, find, fold_of, out_of_sample, suspect_rows
 from pipeline.files import DataFileError, write_csv
 from pipeline.layout import CHUNK_COLUMNS, labeled_path
-from pipeline.prepare import Example
+from pipeline.learn.examples import Example
 
 WORDS = (("노답", "망겜", "접는다", "환불"), ("질문", "언제", "어디서", "시간"), ("갓겜", "최고", "재밌다", "혜자"))
 

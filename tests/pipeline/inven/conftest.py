@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.store import Store
-from tests.replay_server import ReplayServer
+from pipeline.live.store import Store
+from tests.support.replay_server import ReplayServer
 
 
 @pytest.fixture

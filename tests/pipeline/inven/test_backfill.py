@@ -9,9 +9,9 @@ from starlette.responses import PlainTextResponse
 
 from pipeline.inven.client import SiteUnavailable
 from pipeline.inven.crawl import BoardReport, backfill_board
-from pipeline.store import Store
+from pipeline.live.store import Store
 from tests.pipeline.inven.test_crawl import BOARD, broken, folder_of, ids, path_of, stored, walk
-from tests.replay_server import Clock, ReplayServer, drafts, timetable
+from tests.support.replay_server import Clock, ReplayServer, drafts, timetable
 
 Serve = Callable[..., ReplayServer]
 

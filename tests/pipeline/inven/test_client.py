@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from pipeline.inven import polite, robots
 from pipeline.inven.client import BoardBlocked, InvenClient, RobotsDisallowed, SiteUnavailable
 from pipeline.inven.records import Article, Failure, ListPage
-from tests.replay_server import START, ReplayServer, cut_off, drafts, never, page, timetable
+from tests.support.replay_server import START, ReplayServer, cut_off, drafts, never, page, timetable
 
 T = TypeVar("T")
 Serve = Callable[..., ReplayServer]

@@ -16,11 +16,11 @@ from demo.replay_pages import NICKNAME
 from demo.replay_posts import ReplayPost
 from pipeline.inven.comments import CommentPage, form, parse_comments
 from pipeline.inven.records import Failure
-from pipeline.store import Store
-from pipeline.tables import comments as comments_table
-from pipeline.tables import posts as posts_table
+from pipeline.live.store import Store
+from pipeline.live.tables import comments as comments_table
+from pipeline.live.tables import posts as posts_table
 from tests.pipeline.inven.test_crawl import BOARD, ids, stored, walk
-from tests.replay_server import Clock, ReplayServer, drafts, page, timetable
+from tests.support.replay_server import Clock, ReplayServer, drafts, page, timetable
 
 Serve = Callable[..., ReplayServer]
 PATH = "/common/board/comment.json.php"

@@ -16,9 +16,9 @@ from pipeline.inven.client import BoardBlocked, SiteUnavailable
 from pipeline.inven.crawl import BoardReport, crawl_board, crawl_page
 from pipeline.inven.listing import GIVE_UP
 from pipeline.inven.walk import STRANGE, Walk
-from pipeline.store import Store
-from pipeline.tables import posts as posts_table
-from tests.replay_server import START, Clock, ReplayServer, drafts, page, timetable
+from pipeline.live.store import Store
+from pipeline.live.tables import posts as posts_table
+from tests.support.replay_server import START, Clock, ReplayServer, drafts, page, timetable
 
 Serve = Callable[..., ReplayServer]
 BOARD = 2294

@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from demo.replay_pages import article_page
 from demo.replay_posts import Draft, ReplayPost
 from pipeline.inven.crawl import crawl_board
-from pipeline.store import Store
-from pipeline.tables import posts as posts_table
-from tests.crawling import crawl_on, processes
-from tests.replay_server import Clock, ReplayServer, cut_off, page, timetable
+from pipeline.live.store import Store
+from pipeline.live.tables import posts as posts_table
+from tests.support.crawling import crawl_on, processes
+from tests.support.replay_server import Clock, ReplayServer, cut_off, page, timetable
 
 Key = tuple[int, int]
 SEED = 20261122

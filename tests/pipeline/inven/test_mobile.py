@@ -11,9 +11,9 @@ from pipeline import boards
 from pipeline.inven.mobile import parse_mobile_article, parse_mobile_list
 from pipeline.inven.records import GONE_SAID, Article, Failure, ListPage
 from pipeline.inven.walk import STRANGE
-from pipeline.store import Store
+from pipeline.live.store import Store
 from tests.pipeline.inven.test_crawl import BOARD, folder_of, ids, path_of, stored, walk
-from tests.replay_server import START, ReplayServer, drafts, page, timetable
+from tests.support.replay_server import START, ReplayServer, drafts, page, timetable
 
 Serve = Callable[..., ReplayServer]
 URL = "https://m.inven.co.kr/board/maple/2294"

@@ -12,7 +12,7 @@ from pipeline.clock import KST
 from pipeline.inven.mobile import parse_mobile_article, parse_mobile_list
 from pipeline.inven.parse import parse_article, parse_list
 from pipeline.inven.records import GONE_SAID, GONE_UNEXPLAINED, Article, Failure, ListPage
-from tests.replay_server import START, drafts, timetable
+from tests.support.replay_server import START, drafts, timetable
 
 URL = "https://www.inven.co.kr/board/maple/2294"
 HEAD = "<html><body><div id='new-board'><form><div class='board-list'><table><tbody>"

@@ -13,11 +13,11 @@ from pipeline.inven import visits
 from pipeline.inven.client import COOL_DOWN, BoardBlocked, InvenClient, RobotsDisallowed, SiteUnavailable
 from pipeline.inven.records import ListPage
 from pipeline.inven.walk import Walk
-from pipeline.records import Comment, Post, Visit
-from pipeline.store import Store
-from pipeline.tables import robots as robots_table
+from pipeline.live.records import Comment, Post, Visit
+from pipeline.live.store import Store
+from pipeline.live.tables import robots as robots_table
 from tests.pipeline.inven.test_crawl import BOARD, broken, path_of, walk
-from tests.replay_server import START, Clock, ReplayServer, drafts, page, timetable
+from tests.support.replay_server import START, Clock, ReplayServer, drafts, page, timetable
 
 Serve = Callable[..., ReplayServer]
 LIMITS = {"expected_new": 25, "max_wait": 60}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.label import run
+from pipeline.label import dispatch as run
 
 
 @pytest.fixture(autouse=True)

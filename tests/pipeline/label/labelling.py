@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import settings as configuration
-from pipeline.label.answer import Progress
 from pipeline.label.labeler import Labeler, open_labeler
 from pipeline.label.options import Options
-from pipeline.records import Answer
+from pipeline.label.records import Progress
+from pipeline.live.records import Answer
+from pipeline.live.store import Store
 from pipeline.settings import Settings
-from pipeline.store import Store
-from tests.llm_stand_in import StandIn, asked_post
+from tests.support.llm_stand_in import StandIn, asked_post
 
 PARAMS = {
     "prompt": "mood-1",

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from pipeline.files import write_csv
-from pipeline.label.answer import LabelServerError
 from pipeline.label.budget import require_room, room_for_post
 from pipeline.label.chunk import label_chunk
 from pipeline.label.prompt import load_prompt
+from pipeline.label.records import LabelServerError
 from pipeline.label.server import PROBE, Server, ServerProfile
 from pipeline.layout import CHUNK_COLUMNS as RAW_COLUMNS
 from pipeline.layout import raw_path
-from pipeline.store import Store
-from tests.llm_server import llm_url  # noqa: F401
-from tests.llm_stand_in import Reply, StandIn
+from pipeline.live.store import Store
 from tests.pipeline.label.labelling import PARAMS, TEXTS, settings_for
+from tests.support.llm_server import llm_url  # noqa: F401
+from tests.support.llm_stand_in import Reply, StandIn
 
 PROMPT = load_prompt("mood-1")
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from pipeline.label.calibration import FOLDS, Calibration, Calibrations, fit, fold_of
-from pipeline.records import Answer
+from pipeline.live.records import Answer
 
 
 def answer(*odds: float) -> Answer:

@@ -14,19 +14,19 @@ import pytest
 from pipeline import errors
 from pipeline.files import DataFileError, read_csv, write_csv
 from pipeline.label.__main__ import main
-from pipeline.label.answer import CoverageError, LabelServerError, Progress
 from pipeline.label.chunk import COLUMNS, label_chunk
 from pipeline.label.estimate import Estimate, Eta, duration
 from pipeline.label.quality import read_canaries
+from pipeline.label.records import CoverageError, LabelServerError, Progress
 from pipeline.label.relabel import chosen_chunks
 from pipeline.labels import SENTIMENTS
 from pipeline.layout import CHUNK_COLUMNS as RAW_COLUMNS
 from pipeline.layout import labeled_path, raw_path
-from pipeline.store import Store
-from tests.llm_server import llm_url  # noqa: F401
-from tests.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, tokens
+from pipeline.live.store import Store
 from tests.pipeline.label import labelling
 from tests.pipeline.label.labelling import settings_for
+from tests.support.llm_server import llm_url  # noqa: F401
+from tests.support.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, tokens
 
 PARAMS = {**labelling.PARAMS, "concurrency": 0, "timeout_s": 60, "max_attempts": 2}
 

@@ -19,11 +19,11 @@ from pipeline import settings as configuration
 from pipeline.label.labeler import open_labeler
 from pipeline.label.options import Options
 from pipeline.label.prompt import shown_text
-from pipeline.records import Answer
-from pipeline.store import Store
-from tests.llm_server import llm_url  # noqa: F401
+from pipeline.live.records import Answer
+from pipeline.live.store import Store
 from tests.pipeline.label.injections import ATTEMPTS, POSTS, attack
-from tests.pipeline.label.test_label_run import PARAMS
+from tests.pipeline.label.test_dispatch import PARAMS
+from tests.support.llm_server import llm_url  # noqa: F401
 
 # Gemma 3's vocabulary: <pad> <eos> <bos>, <unused0…98>, <start_of_turn>, <end_of_turn> (llm.md A5: 106 is the last).
 GEMMA_CONTROL = {0, 1, 2, *range(6, 107)}

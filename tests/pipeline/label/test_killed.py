@@ -19,11 +19,11 @@ from pipeline.label.prompt import text_hash
 from pipeline.label.server import PROBE, TRIAL
 from pipeline.layout import CHUNK_COLUMNS as RAW_COLUMNS
 from pipeline.layout import labeled_path, raw_path
-from pipeline.store import Store
-from pipeline.tables import labels
-from tests.llm_stand_in import Reply, StandIn, asked_post, by_keyword
+from pipeline.live.store import Store
+from pipeline.live.tables import labels
 from tests.pipeline.label import labelling
-from tests.project import ENVIRONMENT, ROOT
+from tests.support.llm_stand_in import Reply, StandIn, asked_post, by_keyword
+from tests.support.project import ENVIRONMENT, ROOT
 
 POSTS, KILLS, AT_ONCE = 300, 20, 4
 PARAMS = {**labelling.PARAMS, "concurrency": AT_ONCE, "timeout_s": 30, "gold_sample": 12, "repeat_share": 0.02}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.label.answer import PromptError
 from pipeline.label.prompt import PROMPTS, load_prompt, neutralise, shown_text, text_hash
+from pipeline.label.records import PromptError
 
 CONTROL = [
     "<start_of_turn>",

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 
 from pipeline.files import write_csv
+from pipeline.gold import GoldPost
 from pipeline.label.agreement import Agreement, Judged, bands, cut_off
-from pipeline.label.answer import LabelReport, QualityError
 from pipeline.label.chunk import label_chunk
-from pipeline.label.prompt import Example, load_prompt, neutralise, shown_text
+from pipeline.label.prompt import load_prompt, neutralise, shown_text
 from pipeline.label.quality import read_canaries, sample
+from pipeline.label.records import LabelReport, QualityError
 from pipeline.layout import CHUNK_COLUMNS as RAW_COLUMNS
 from pipeline.layout import labeled_path, raw_path
-from pipeline.store import Store
-from tests.llm_stand_in import Reply, StandIn, asked_post, by_keyword, completion, tokens
+from pipeline.live.store import Store
 from tests.pipeline.label import labelling
 from tests.pipeline.label.labelling import settings_for
+from tests.support.llm_stand_in import Reply, StandIn, asked_post, by_keyword, completion, tokens
 
 PARAMS = {
     **labelling.PARAMS,
@@ -159,7 +160,7 @@ def test_a_self_contradicting_llm_is_reported(root: Path, store: Store) -> None:
 
 
 def test_the_sample_is_balanced_and_always_the_same() -> None:
-    gold = [Example(f"글 {i}", "", (0, 1, 1, 1, 2)[i % 5]) for i in range(100)]
+    gold = [GoldPost(f"글 {i}", "", (0, 1, 1, 1, 2)[i % 5]) for i in range(100)]
     drawn = sample(gold, 30)
     assert [sum(item.label == label for item in drawn) for label in range(3)] == [10, 10, 10]
     assert drawn == sample(list(reversed(gold)), 30)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.label.reply import MODES, Mode, NoLabel, parse_body, read_answer, refusal
-from pipeline.records import Answer
-from tests.llm_stand_in import completion, tokens
+from pipeline.live.records import Answer
+from tests.support.llm_stand_in import completion, tokens
 
 WORDS = ("나쁨", "보통", "좋음")
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.label.answer import LabelServerError
+from pipeline.label.records import LabelServerError
 from pipeline.label.samples import TEMPERATURE, majority, seed_of
-from pipeline.records import Answer
-from pipeline.store import Store
-from tests.llm_server import llm_url  # noqa: F401
-from tests.llm_stand_in import Reply, StandIn, asked_post, by_keyword, completion, error
+from pipeline.live.records import Answer
+from pipeline.live.store import Store
 from tests.pipeline.label.labelling import RIGHT, TEXTS, label, labels, posts_asked
+from tests.support.llm_server import llm_url  # noqa: F401
+from tests.support.llm_stand_in import Reply, StandIn, asked_post, by_keyword, completion, error
 
 GOOD, BAD = Answer(2), Answer(0)
 

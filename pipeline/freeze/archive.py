@@ -1,0 +1,52 @@
+"""Archive: feedback that was pending becomes `data/archived_feedback/feedback_0003.csv`.
+
+Like `cut`: the number is assigned in one transaction, the file is a pure function of the rows. A compacted
+archive, `0001-0005`, holds the rows of all its members: no correction ever leaves training.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline import errors, settings
+from pipeline.files import DataFileError, read_csv, write_csv
+from pipeline.labels import SENTIMENTS
+from pipeline.layout import ARCHIVE_COLUMNS, archive_path
+from pipeline.live.store import Store
+
+
+def write_archive(store: Store, number: str, root: Path = Path()) -> Path:
+    """Write an assigned archive, or a range of them. Raises DataFileError when a member has no row."""
+    first, last = int(number.split("-")[0]), int(number.split("-")[-1])
+    rows: list[dict[str, Any]] = []
+    for member in range(first, last + 1):
+        found = store.feedback_of_archive(member)
+        if not found:
+            raise DataFileError(
+                f"the live database has no feedback of archive {member:04d}: "
+                f"`git checkout feedback-{member:04d} && dvc pull` brings the file back"
+            )
+        rows.extend({**row, "sentiment": SENTIMENTS[row["label"]]} for row in found)
+    path = archive_path(number, root)
+    write_csv(path, rows, ARCHIVE_COLUMNS)
+    return path
+
+
+def compact_archives(members: Sequence[str], root: Path = Path()) -> Path:
+    """Join the files of consecutive archives into one, named by the first and the last. Raises DataFileError."""
+    rows = [row for member in members for row in read_csv(archive_path(member, root), ARCHIVE_COLUMNS)]
+    path = archive_path(f"{members[0].split('-')[0]}-{members[-1].split('-')[-1]}", root)
+    write_csv(path, rows, ARCHIVE_COLUMNS)
+    return path
+
+
+def main() -> None:
+    """`python -m pipeline.freeze.archive 0003` or `python -m pipeline.freeze.archive 0001-0005`."""
+    with Store(settings.load().database_url) as store:
+        for number in sys.argv[1:]:
+            print(write_archive(store, number))
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,36 @@
+"""Cut: posts that were pending become a raw chunk, `data/raw_chunks/raw_data_0007.csv`.
+
+The chunk's number is assigned in the live database in one transaction (`Store.assign_chunk`); the file is then
+a pure function of its rows and can be written again with the same bytes: `python -m pipeline.freeze.cut 0007`.
+"""
+
+import sys
+from pathlib import Path
+
+from pipeline import errors, settings
+from pipeline.files import DataFileError, write_csv
+from pipeline.layout import CHUNK_COLUMNS, raw_path
+from pipeline.live.store import Store
+
+
+def write_chunk(store: Store, number: str, root: Path = Path()) -> Path:
+    """Write the raw chunk of an assigned number. Raises DataFileError when no post carries it."""
+    rows = store.posts_of_chunk(int(number))
+    if not rows:
+        raise DataFileError(
+            f"the live database has no post of chunk {number}: `dvc pull {raw_path(number)}` restores the file"
+        )
+    path = raw_path(number, root)
+    write_csv(path, rows, CHUNK_COLUMNS)
+    return path
+
+
+def main() -> None:
+    """`python -m pipeline.freeze.cut 0007`."""
+    with Store(settings.load().database_url) as store:
+        for number in sys.argv[1:]:
+            print(write_chunk(store, number))
+
+
+if __name__ == "__main__":
+    errors.run(main)

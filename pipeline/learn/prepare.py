@@ -1,0 +1,185 @@
+"""Prepare: labelled chunks + corrections + general text become train, validation and test sets.
+
+The mix (the project's rule): every labelled post of the window, every correction (a person outvotes the LLM on
+the same text and weighs more), and base text sampled 1:1 with the posts by seed. What is tested is decided by
+the hash of a text alone, so a test text of today was never a training text of an older model. Near-duplicates
+never straddle a split, and nothing that resembles a gold text is trained on. `python -m pipeline.learn.prepare`.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline import errors, settings
+from pipeline.files import DataFileError, read_csv, write_json
+from pipeline.freeze.catalog import Catalog, read_catalog
+from pipeline.hashing import position
+from pipeline.labels import parse_label
+from pipeline.layout import (
+    ARCHIVE_COLUMNS,
+    ARCHIVED_FEEDBACK,
+    CHUNK_COLUMNS,
+    LABELED_CHUNKS,
+    PREPARED,
+    archive_path,
+    labeled_path,
+)
+from pipeline.learn import base, duplicates
+from pipeline.learn.examples import SETS, Example, gold_examples, write_sets
+from pipeline.text import join_post, normalise
+
+
+def read_chunk(
+    number: str, root: Path = Path(), *, min_confidence: float = 0.0, confidence_weight: bool = False
+) -> list[Example]:
+    """The labelled posts of a chunk; posts without a label are left out. Raises DataFileError.
+
+    A label less sure than `min_confidence` weighs 0: `mix` learns nothing from it, but may test on it.
+    `confidence_weight`: the others weigh what their confidence is. One without confidence counts as sure.
+    """
+    path = labeled_path(number, root)
+    examples = []
+    for row in read_csv(path, (*CHUNK_COLUMNS, "label")):
+        if row["label"]:
+            text = join_post(row["title"], row["body"])
+            sure = float(row.get("confidence") or 1.0)
+            weight = 0.0 if sure < min_confidence else sure if confidence_weight else 1.0
+            examples.append(Example(text, parse_label(row["label"]), weight, f"chunk-{number}", row["job_group"]))
+    return examples
+
+
+def read_quality(number: str, root: Path = Path()) -> dict[str, Any]:
+    """How good a chunk's labels are, from its provenance; empty where that says nothing. Raises DataFileError."""
+    path = labeled_path(number, root).with_suffix(".json")
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise DataFileError(f"{path} is not valid JSON ({error}): `dvc checkout` restores it") from None
+    gold, repeats, canaries = ((found.get("quality") or {}).get(name) or {} for name in ("gold", "repeats", "canaries"))
+    figures = {
+        "chunk": number,
+        "coverage": found.get("coverage"),
+        "gold_accuracy": gold.get("accuracy"),
+        "gold_kappa": gold.get("kappa"),
+        "gold_macro_f1": gold.get("macro_f1"),
+        "self_agreement": repeats.get("agreement"),
+        "canaries_fallen": canaries.get("fallen"),
+    }
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def read_archive(number: str, root: Path = Path()) -> list[Example]:
+    """The corrections of an archive in order of arrival. Raises DataFileError."""
+    path = archive_path(number, root)
+    return [
+        Example(normalise(row["text"]), parse_label(row["label"]), 1.0, f"feedback-{number}")
+        for row in read_csv(path, ARCHIVE_COLUMNS)
+    ]
+
+
+def check_listed(catalog: Catalog, root: Path = Path()) -> None:
+    """Raise DataFileError unless the directories hold exactly what the catalog lists.
+
+    DVC would train on an empty directory without a word after `--allow-missing` (measured), and a file that
+    nobody listed would slip into the next model.
+    """
+    for folder, pattern, paths in (
+        (root / LABELED_CHUNKS, "*.csv", [labeled_path(number, root) for number in catalog.chunks]),
+        (root / ARCHIVED_FEEDBACK, "*.csv", [archive_path(number, root) for number in catalog.archives]),
+    ):
+        present = set(folder.glob(pattern))
+        if missing := sorted(set(paths) - present):
+            raise DataFileError(
+                f"{missing[0]} is listed in data/catalog.yaml but missing ({len(missing)} in all): `dvc pull`"
+            )
+        if surplus := sorted(present - set(paths)):
+            raise DataFileError(
+                f"{surplus[0]} is not listed in data/catalog.yaml ({len(surplus)} in all): move it away; "
+                "`dvc checkout` restores what belongs there"
+            )
+
+
+def mix(
+    posts: Sequence[Example],
+    corrections: Sequence[Example],
+    general: Sequence[Example],
+    gold: Sequence[Example],
+    *,
+    newest: str,
+    params: dict[str, Any],
+) -> dict[str, list[Example]]:
+    """The sets of `SETS`, pure: the same rows and params give the same sets in the same order.
+
+    `newest` is the source name of the newest chunk; its held-out part is `test_chunk`. Params (section
+    `prepare`): seed, base_ratio, feedback_weight, test_share, validation_share.
+    """
+    by_text: dict[str, Example] = {}
+    for example in (*posts, *(replace(c, weight=params["feedback_weight"]) for c in corrections)):
+        before = by_text.get(example.text)  # later wins: newer chunks, then people
+        by_text[example.text] = replace(example, job_group=example.job_group or (before.job_group if before else ""))
+    ours = list(by_text.values())
+
+    def held_out(example: Example) -> bool:
+        return position(example.text, "test") < params["test_share"]
+
+    general = [e for e in {e.text: e for e in general}.values() if e.text not in by_text]
+    test_base = [e for e in general if held_out(e)]
+    sampled = sorted((e for e in general if not held_out(e)), key=lambda e: position(e.text, str(params["seed"])))
+    if posts:  # with no chunk yet, this is the base model: all of it
+        sampled = sampled[: round(params["base_ratio"] * sum(e.weight > 0 for e in ours))]
+
+    # A corrected text is always learned from; it is no test of the LLM's labels any more.
+    tests = [replace(e, weight=1.0) for e in ours if e.source.startswith("chunk-") and held_out(e)]
+    tested = {e.text for e in tests}
+    candidates = [e for e in (*ours, *sampled) if e.text not in tested and e.weight > 0]
+
+    kept_out = [*tests, *test_base, *gold]
+    numbers = duplicates.groups([e.text for e in (*kept_out, *candidates)]).tolist()
+    grouped = list(zip(candidates, numbers[len(kept_out) :], strict=True))
+    # What resembles a correction is no test either: a correction gives way to nothing but a gold text.
+    corrected = {number for e, number in grouped if e.source.startswith("feedback-")}
+    beside = {e.text for e, number in zip(tests + test_base, numbers, strict=False) if number in corrected}
+    tests = [e for e in tests if e.text not in beside]
+    test_base = [e for e in test_base if e.text not in beside]
+    forbidden = {n for e, n in zip(kept_out, numbers, strict=False) if e.source == "gold" or n not in corrected}
+    members: dict[int, list[Example]] = defaultdict(list)
+    for example, number in grouped:
+        if number not in forbidden:
+            members[number].append(example)
+    train: list[Example] = []
+    validation: list[Example] = []
+    for group in members.values():
+        has_correction = any(e.source.startswith("feedback-") for e in group)
+        drawn = position(min(e.text for e in group), "validation") < params["validation_share"]
+        (validation if drawn and not has_correction else train).extend(group)
+    test_chunk = [e for e in tests if e.source == newest]
+    return {"train": train, "validation": validation, "test_chunk": test_chunk, "test_base": test_base}
+
+
+def main() -> None:
+    """Read what the catalog lists, mix, write `data/prepared/`."""
+    catalog, params = read_catalog(), settings.params("prepare")
+    check_listed(catalog)
+    general = [Example(text, label, 1.0, "base") for text, label in base.read_base()]
+    sureness = {name: params[name] for name in ("min_confidence", "confidence_weight")}
+    sets = mix(
+        [example for number in catalog.chunks for example in read_chunk(number, **sureness)],
+        [example for number in catalog.archives for example in read_archive(number)],
+        general,
+        gold_examples(),
+        newest=f"chunk-{catalog.chunks[-1]}" if catalog.chunks else "",
+        params=params,
+    )
+    write_sets(sets, PREPARED)
+    # A DVC metric (see dvc.yaml): the label stages' own outputs are theirs alone, this one may be made again.
+    write_json(PREPARED / "labels.json", read_quality(catalog.chunks[-1]) if catalog.chunks else {})
+    print(", ".join(f"{name} {len(sets[name])}" for name in SETS))
+
+
+if __name__ == "__main__":
+    errors.run(main)

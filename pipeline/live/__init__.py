@@ -1,0 +1,1 @@
+"""What still moves: the live database. The only room with SQL."""

@@ -1,0 +1,205 @@
+"""The old system's posts, `all_posts.csv` (게시판,번호,제목,본문,링크): read into the live database, and written.
+
+    python -m pipeline.live.all_posts import all_posts.csv [--date 2025-06-30]
+    python -m pipeline.live.all_posts export all_posts.csv
+
+Import: rows that can't be read are listed with their line; the others go in. Post ids repeat across boards, so the
+board is read from the link, else from 게시판. The file has no times: every post of it counts as posted on `--date`
+(default: the day the file was last changed). Texts are normalised as the crawler does it. A title may begin with its
+category, `[히어로] …`; a label that the domain's table does not know stays part of the title.
+Export: texts as they are stored. Nothing is put before `=` or `+` to calm a spreadsheet, because a file that is
+imported again must give the same texts; open it as data, not by a double click, if you distrust its writers.
+"""
+
+import argparse
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from pipeline import boards, clock, errors, settings
+from pipeline.files import DataFileError, write_csv
+from pipeline.live.records import Post
+from pipeline.live.store import Store
+from pipeline.text import normalise
+
+COLUMNS = ("게시판", "번호", "제목", "본문", "링크")
+_BATCH = 1000  # posts in one transaction
+_PATH = re.compile(r".*/board/maple/([0-9]{1,9})/([0-9]{1,10})/?")
+_LABEL = re.compile(r"\[([^\[\]]{1,30})\]\s*")
+_LARGEST = 2**31 - 1
+_BOARDS = {name: board for board in boards.BOARDS for name in (board.name.replace(" ", ""), str(board.id))}
+
+
+@dataclass
+class Imported:
+    """What became of a file's rows. `bad`: (line in the file, what is wrong with it)."""
+
+    rows: int = 0
+    new: int = 0
+    bad: list[tuple[int, str]] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        known = self.rows - self.new - len(self.bad)
+        text = f"{self.rows:,} rows: {self.new:,} new posts, {known:,} known before, {len(self.bad):,} bad"
+        return "\n".join([text, *(f"  line {line}: {why}" for line, why in self.bad)])
+
+
+def import_posts(store: Store, path: Path, day: date | None = None) -> Imported:
+    """Store the posts of an `all_posts.csv`. Raises DataFileError when it is no such file at all.
+
+    They come in as pending posts, in the file's order. Running it again adds nothing.
+    """
+    done = Imported()
+    found = _posts(path, day, done)
+    while portion := list(islice(found, _BATCH)):
+        done.new += store.add_posts(portion)
+    return done
+
+
+def export_posts(store: Store, path: Path) -> int:
+    """Write every stored post under the old columns, in order of collection. Returns how many there are.
+
+    The title begins with its category, as in the old file.
+    """
+    count = 0
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal count
+        for row in store.stored_posts():
+            count += 1
+            yield {
+                "게시판": boards.board(row["board_id"]).name,
+                "번호": row["post_id"],
+                "제목": f"[{row['category']}] {row['title']}" if row["category"] else row["title"],
+                "본문": row["body"],
+                "링크": row["url"],
+            }
+
+    write_csv(path, rows(), COLUMNS)
+    return count
+
+
+def _posts(path: Path, day: date | None, done: Imported) -> Iterator[Post]:
+    text = _text(path)
+    day = day or datetime.fromtimestamp(path.stat().st_mtime, clock.KST).date()
+    posted_at = datetime.combine(day, time(), clock.KST)
+    now = clock.now()
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    header = next(reader, [])
+    missing = [name for name in COLUMNS if name not in header]
+    if missing:
+        raise DataFileError(
+            f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(header) or 'none'}. The old system's "
+            f"file has {','.join(COLUMNS)}."
+        )
+    places = [header.index(name) for name in COLUMNS]
+    while True:
+        line = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # such as a quote that is never closed
+            done.rows += 1
+            done.bad.append((line, str(error)))
+            continue
+        if not fields:
+            continue  # an empty line
+        done.rows += 1
+        try:
+            if len(fields) != len(header):
+                raise ValueError(f"{len(fields)} fields where the header has {len(header)}")
+            yield _post([fields[place] for place in places], posted_at, now)
+        except ValueError as error:
+            done.bad.append((line, str(error)))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataFileError(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataFileError(f"{path} is not UTF-8 ({error}). Save it as 'CSV UTF-8'.") from None
+
+
+def _post(values: list[str], posted_at: datetime, now: datetime) -> Post:
+    """A row as a post. Raises ValueError that says what is wrong with it."""
+    board_name, number, subject, body, link = values
+    linked = _address(link)
+    board = _BOARDS.get(re.sub(r"\s|게시판$", "", board_name)) or _BOARDS.get(re.sub(r"\s", "", board_name))
+    if linked is not None and linked[0] in {entry.id for entry in boards.BOARDS}:
+        board = boards.board(linked[0])  # the link knows better than a name
+    if board is None:
+        raise ValueError(f"no board in 링크 ({link[:80]!r}) nor in 게시판 ({board_name[:40]!r})")
+    number = number.strip().replace(",", "")
+    if not (number.isascii() and number.isdigit() and 0 < int(number[:12]) <= _LARGEST):
+        raise ValueError(f"번호 is no post id: {number[:40]!r}")
+    if linked is not None and linked[1] != int(number):
+        raise ValueError(f"번호 is {number}, but 링크 leads to {linked[1]}")
+    title = " ".join(normalise(subject).split())
+    category = None
+    # A title may begin with a bracket of the writer's own: only a label that the board has is a category.
+    if (match := _LABEL.match(title)) and boards.is_known(board.id, match[1]):
+        category, title = match[1], title[match.end() :]
+    body = normalise(body)
+    if not title and not body:
+        raise ValueError("neither 제목 nor 본문 says anything")
+    job = boards.job_of_post(board.id, category, title)
+    return Post(
+        board_id=board.id,
+        post_id=int(number),
+        category=category,
+        job_group=boards.group_of(board.id, job),
+        job=job.name if job else None,
+        title=title,
+        body=body,
+        url=link.strip() if linked else f"{settings.INVEN}/board/maple/{board.id}/{number}",
+        posted_at=posted_at,
+        collected_at=now,
+    )
+
+
+def _address(link: str) -> tuple[int, int] | None:
+    """Board and post that a link leads to; queries of filtered lists do not count."""
+    try:
+        parts = urlsplit(link.strip())
+    except ValueError:
+        return None
+    if match := _PATH.fullmatch(parts.path):
+        return int(match[1]), int(match[2])
+    query = parse_qs(parts.query)
+    numbers = [query.get(name, [""])[0] for name in ("come_idx", "l")]
+    if parts.path.endswith("/powerbbs.php") and all(re.fullmatch(r"[0-9]{1,10}", number) for number in numbers):
+        return int(numbers[0]), int(numbers[1])
+    return None
+
+
+def main() -> None:
+    """`python -m pipeline.live.all_posts import|export FILE`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.live.all_posts", description="The old system's all_posts.csv"
+    )
+    actions = parser.add_subparsers(dest="action", required=True)
+    importing = actions.add_parser("import", help="store a file's posts; bad rows are listed with their lines")
+    importing.add_argument("--date", type=date.fromisoformat, help="when they were posted (default: the file's date)")
+    exporting = actions.add_parser("export", help="write every stored post")
+    for action in (importing, exporting):
+        action.add_argument("file", type=Path, metavar="FILE")
+    given = parser.parse_args()
+    with Store(settings.load().database_url) as store:
+        if given.action == "import":
+            print(import_posts(store, given.file, given.date))
+        else:
+            print(f"{export_posts(store, given.file):,} posts written to {given.file}")
+
+
+if __name__ == "__main__":
+    errors.run(main)

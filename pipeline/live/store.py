@@ -1,0 +1,182 @@
+"""The live database: what is still moving. SQLite in WAL mode by default, PostgreSQL by URL.
+
+Every method is one transaction. Methods that write take SQLite's write lock at their start, so that two
+processes wait for each other instead of failing half-way.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+
+from pipeline import clock
+from pipeline.live.collecting import Collected
+from pipeline.live.database import batches
+from pipeline.live.moods import Moods
+from pipeline.live.records import Answer, Feedback, Prediction
+from pipeline.live.tables import feedback, labels, posts, predictions
+
+
+class Store(Collected, Moods):
+    """The live database at `url` (an SQLAlchemy URL). Creates and migrates its tables when opened.
+
+    Collecting stands in `collecting`, reading for the page in `moods`. Raises StoreError when the URL can't be used.
+    """
+
+    # --- freezing ---------------------------------------------------------------------------------
+
+    def last_chunk(self) -> int:
+        """The number of the newest chunk, 0 when none was cut."""
+        with self.reading() as connection:
+            return connection.scalar(select(func.max(posts.c.chunk))) or 0
+
+    def last_archive(self) -> int:
+        """The number of the newest feedback archive, 0 when there is none."""
+        with self.reading() as connection:
+            return connection.scalar(select(func.max(feedback.c.archive))) or 0
+
+    def assign_chunk(self, size: int, after: int = 0) -> int | None:
+        """Give the oldest `size` pending posts the next chunk number. None when fewer are pending.
+
+        `after` is the highest number known elsewhere (Git tags): a new database goes on counting from there.
+        """
+        with self.writing() as connection:
+            oldest = select(posts.c.seq).where(posts.c.chunk.is_(None)).order_by(posts.c.seq).limit(size)
+            pending = connection.scalars(oldest).all()
+            if len(pending) < size:
+                return None
+            number = max(after, connection.scalar(select(func.max(posts.c.chunk))) or 0) + 1
+            connection.execute(
+                update(posts)
+                .where(posts.c.chunk.is_(None), posts.c.seq >= pending[0], posts.c.seq <= pending[-1])
+                .values(chunk=number)
+            )
+            return number
+
+    def posts_of_chunk(self, number: int) -> list[dict[str, Any]]:
+        """The rows of a chunk in order of collection."""
+        query = select(posts).where(posts.c.chunk == number).order_by(posts.c.seq)
+        with self.reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def assign_archive(self, size: int, after: int = 0) -> int | None:
+        """Give all pending feedback the next archive number. None when fewer than `size` are pending.
+
+        `after` is the highest number known elsewhere (Git tags).
+        """
+        with self.writing() as connection:
+            pending = connection.scalars(select(feedback.c.id).where(feedback.c.archive.is_(None))).all()
+            if len(pending) < size:
+                return None
+            number = max(after, connection.scalar(select(func.max(feedback.c.archive))) or 0) + 1
+            connection.execute(update(feedback).where(feedback.c.archive.is_(None)).values(archive=number))
+            return number
+
+    def feedback_of_archive(self, number: int) -> list[dict[str, Any]]:
+        """The rows of a feedback archive in order of arrival."""
+        query = select(feedback).where(feedback.c.archive == number).order_by(feedback.c.id)
+        with self.reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    # --- labelling --------------------------------------------------------------------------------
+
+    def cached_answers(self, hashes: Sequence[str], labeler: str) -> dict[str, Answer]:
+        """The answers that this labeler has already given to these texts, by text hash."""
+        found = {}
+        with self.reading() as connection:
+            for batch in batches(hashes):
+                query = select(labels).where(labels.c.text_hash.in_(batch), labels.c.labeler == labeler)
+                for row in connection.execute(query).mappings():
+                    scores = tuple(json.loads(row["scores"])) if row["scores"] else None
+                    found[row["text_hash"]] = Answer(
+                        label=row["label"], confidence=row["confidence"], scores=scores, note=row["note"]
+                    )
+        return found
+
+    def count_answers(self) -> int:
+        """How many answers of any labeler are kept."""
+        with self.reading() as connection:
+            return connection.scalar(select(func.count()).select_from(labels)) or 0
+
+    def save_answers(self, labeler: str, answers: Sequence[tuple[str, Answer]]) -> None:
+        """Keep answers by text hash. The first answer to a text stands: a text is never labelled twice."""
+        moment = clock.iso(clock.now())
+        with self.writing() as connection:
+            for text_hash, answer in answers:
+                statement = self._insert(labels).values(
+                    text_hash=text_hash,
+                    labeler=labeler,
+                    label=answer.label,
+                    confidence=answer.confidence,
+                    scores=json.dumps(answer.scores) if answer.scores else None,
+                    note=answer.note,
+                    created_at=moment,
+                )
+                connection.execute(statement.on_conflict_do_nothing())
+
+    def set_post_labels(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write the LLM's labels beside the posts: rows of board_id, post_id, label, confidence, labeler."""
+        with self.writing() as connection:
+            for row in rows:
+                connection.execute(
+                    update(posts)
+                    .where(posts.c.board_id == row["board_id"], posts.c.post_id == row["post_id"])
+                    .values(label=row["label"], confidence=row["confidence"], labeler=row["labeler"])
+                )
+
+    # --- scoring ----------------------------------------------------------------------------------
+
+    def posts_to_score(self, model_version: str, limit: int) -> list[dict[str, Any]]:
+        """Posts that this model version has not scored, newest first, at most `limit`."""
+        scored = (predictions.c.board_id == posts.c.board_id) & (predictions.c.post_id == posts.c.post_id)
+        query = (
+            select(posts.c.board_id, posts.c.post_id, posts.c.title, posts.c.body)
+            .outerjoin(predictions, scored)
+            .where(predictions.c.model_version.is_(None) | (predictions.c.model_version != model_version))
+            .order_by(posts.c.seq.desc())
+            .limit(limit)
+        )
+        with self.reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def posts_without_keywords(self, limit: int) -> list[dict[str, Any]]:
+        """Posts whose keywords were not extracted yet, newest first, at most `limit`."""
+        query = (
+            select(posts.c.seq, posts.c.title, posts.c.body)
+            .where(posts.c.keywords.is_(None))
+            .order_by(posts.c.seq.desc())
+            .limit(limit)
+        )
+        with self.reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def save_keywords(self, rows: Sequence[tuple[int, str]]) -> None:
+        """Keep the keywords (space-separated) of posts, by `seq`."""
+        with self.writing() as connection:
+            for seq, keywords in rows:
+                connection.execute(update(posts).where(posts.c.seq == seq).values(keywords=keywords))
+
+    def save_predictions(self, model_version: str, rows: Sequence[Prediction]) -> None:
+        """Keep the newest prediction of each post."""
+        moment = clock.iso(clock.now())
+        with self.writing() as connection:
+            for row in rows:
+                values = {
+                    "model_version": model_version,
+                    "label": row.label,
+                    "confidence": row.confidence,
+                    "predicted_at": moment,
+                }
+                statement = self._insert(predictions).values(board_id=row.board_id, post_id=row.post_id, **values)
+                connection.execute(statement.on_conflict_do_update(index_elements=["board_id", "post_id"], set_=values))
+
+    # --- people -----------------------------------------------------------------------------------
+
+    def add_feedback(self, item: Feedback) -> int:
+        """Store what a person said. Returns the row's id."""
+        row = {field.name: getattr(item, field.name) for field in fields(Feedback)}
+        with self.writing() as connection:
+            result = connection.execute(insert(feedback).values(created_at=clock.iso(clock.now()), **row))
+            return int(result.inserted_primary_key[0])  # type: ignore[index]

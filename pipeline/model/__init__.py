@@ -1,0 +1,1 @@
+"""What a model is: features, network, confidence, and the folder that it lives in."""

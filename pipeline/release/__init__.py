@@ -1,0 +1,1 @@
+"""Candidate becomes production or not, and either way a tag."""

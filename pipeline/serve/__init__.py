@@ -1,0 +1,1 @@
+"""What answers: a model that judges texts, moods of collected posts, keywords."""
