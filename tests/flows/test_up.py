@@ -51,7 +51,7 @@ def test_everything_that_is_missing_is_said_at_once(
     root = make_project(tmp_path / "project")
     monkeypatch.chdir(root)
     (root / "params.yaml").write_text("cut: {size: 1}\n")
-    (root / "data/base").mkdir()
+    (root / "data/base").mkdir(exist_ok=True)
     (root / "data/base/merged_label_final.csv").write_text("sentence,label\nx,1\n")
     here = replace(HERE, app_port=taken, llm_endpoints=("http://127.0.0.1:9/v1",), database_url="nonsense")
     said = "\n".join(up.missing(here, taken))
