@@ -182,17 +182,21 @@ class Repository:
     def prune_lock(self, kept: Sequence[str]) -> None:
         """Drop `dvc.lock`'s entries of chunks and archives that are not in `kept` (`label@0007` …).
 
-        DVC never removes them; the file would grow for ever (measured: 0.55 KiB a chunk).
+        DVC never removes them; the file would grow for ever (measured: 0.55 KiB a chunk). Those that stay get the
+        command that dvc.yaml gives their stage today: it is never run, and another one counts as a change.
         """
         path = self.root / "dvc.lock"
         if not path.exists():
             return
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        declared = yaml.safe_load((self.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
         stages = document.get("stages", {})
-        surplus = [name for name in stages if "@" in name and name not in kept]
-        if surplus:
-            for name in surplus:
-                del stages[name]
+        pruned = {name: entry for name, entry in stages.items() if "@" not in name or name in kept}
+        for name, entry in pruned.items():
+            stage, at, item = name.partition("@")
+            if at and stage in declared:
+                pruned[name] = {**entry, "cmd": declared[stage]["do"]["cmd"].replace("${item}", item)}
+        if pruned != stages:
             from dvc.utils.serialize import dump_yaml  # the writer that DVC itself uses for this file
 
-            dump_yaml(str(path), document)
+            dump_yaml(str(path), {**document, "stages": pruned})
