@@ -52,7 +52,7 @@ def login() -> str:
     HOME.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not PROFILES.exists():
         handle, name = tempfile.mkstemp(dir=HOME)  # readable for its owner only
-        with open(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(_PROFILE % {"password": secrets.token_urlsafe(24)})
         try:
             os.link(name, PROFILES)  # fails when a process that started together with us was faster

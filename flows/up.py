@@ -3,6 +3,7 @@
 `python -m flows.up --check` only looks.
 """
 
+import argparse
 import os
 import socket
 import sys
@@ -88,6 +89,9 @@ def _said(action: Callable[[], object]) -> str | None:
 
 def main() -> int:
     """Exit code 1 with a list when something is missing; else runs until Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m flows.up", description="Start all parts, until Ctrl-C.")
+    parser.add_argument("--check", action="store_true", help="only look whether everything is there")
+    given = parser.parse_args()
     here = settings.load()
     port = home.port()
     home.login()
@@ -95,7 +99,7 @@ def main() -> int:
         print("Maple Pulse can't start yet:", *(f"  - {problem}" for problem in problems), sep="\n", file=sys.stderr)
         return 1
     print("Everything is there.")
-    if "--check" in sys.argv[1:]:
+    if given.check:
         return 0
     if production_version() == NO_CHAMPION:
         print("No model yet: training the base model from the base file (about a minute) …", flush=True)

@@ -4,6 +4,7 @@
 `prefect worker start` in one command, for process managers.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ _SERVER_WAIT_S = 180.0
 
 def main() -> None:
     """Never returns when all is well: the process turns into `prefect worker start`. Raises SettingsError."""
+    argparse.ArgumentParser(prog="python -m flows.worker", description="Deploy the flows and run them.").parse_args()
     os.environ["PREFECT_API_URL"] = home.address()
     home.login()
     wait_for_server()

@@ -112,8 +112,8 @@ def proxy_problem() -> str:
     try:
         httpx.Client().close()
     except (httpx.InvalidURL, ValueError) as error:
-        shown = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
-        return f"NO_PROXY={shown!r} can't be used ({error}): set it to host names and addresses, with commas"
+        said = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
+        return f"NO_PROXY={said!r} can't be used ({error}): set it to host names and addresses, with commas"
     return ""
 
 
