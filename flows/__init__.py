@@ -9,4 +9,4 @@ from pipeline.settings import SettingsError
 try:
     home.settle()  # before Prefect is imported, too: it reads its settings then
 except SettingsError as error:
-    sys.exit(str(error))
+    sys.exit(f"error: {error}")
