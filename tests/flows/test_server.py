@@ -15,10 +15,10 @@ import pytest
 from demo.replay_posts import read_posts, schedule
 from flows import home
 from pipeline import clock
-from pipeline.store import Store
+from pipeline.live.store import Store
 from tests.flows.conftest import Place, free_port, login
-from tests.project import ROOT
-from tests.replay_server import Clock, ReplayServer
+from tests.support import ROOT
+from tests.support.replay_server import Clock, ReplayServer
 
 FOREIGN = {"Origin": "http://evil.example"}
 

@@ -11,7 +11,7 @@ import pytest
 from pipeline.environment import spared_from_proxies
 from pipeline.inven.client import InvenClient
 from pipeline.inven.records import ListPage
-from tests.replay_server import ReplayServer, drafts, timetable
+from tests.support.replay_server import ReplayServer, drafts, timetable
 
 SITE = "www.inven.example"  # no such host: only a proxy can reach it
 
