@@ -6,7 +6,6 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 BENCH ?= loop
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-export APP_PORT
 
 .PHONY: demo up test bench lint lock clean
 

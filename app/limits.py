@@ -4,32 +4,58 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 Clock = Callable[[], float]
+_EVERYBODY = "everybody"  # no address
+
+
+def visitor(address: str) -> str:
+    """What counts as one visitor: an IPv4 address, or the /64 of an IPv6 one, which is what a household gets."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address[:64]
+    if isinstance(found, IPv6Address):
+        if found.ipv4_mapped:
+            return str(found.ipv4_mapped)
+        return f"{IPv6Address(int(found) >> 64 << 64)}/64"
+    return str(found)
 
 
 class RateLimiter:
-    """At most `limit` calls per `seconds` and client, counted in a sliding window. Thread-safe.
+    """At most `limit` calls per `seconds` and visitor, counted in a sliding window, and `over_all` of all. Thread-safe.
 
-    Remembers the `clients` most recent clients, so that its memory is bounded whoever knocks.
+    Remembers the `clients` most recent visitors, so that its memory is bounded whoever knocks.
     """
 
-    def __init__(self, limit: int, seconds: float, *, clients: int = 10_000, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        limit: int,
+        seconds: float,
+        *,
+        over_all: int | None = None,
+        clients: int = 10_000,
+        clock: Clock = time.monotonic,
+    ) -> None:
         self.limit, self.seconds, self._clients, self._clock = limit, seconds, clients, clock
+        self._over_all = RateLimiter(over_all, seconds, clock=clock) if over_all else None
         self._calls: OrderedDict[str, deque[float]] = OrderedDict()
         self._lock = threading.Lock()
 
     def wait(self, client: str) -> float:
         """Count a call. 0 when it may go ahead, else the seconds until the next one may (and it isn't counted)."""
-        now = self._clock()
+        now, key = self._clock(), visitor(client)
         with self._lock:
-            calls = self._calls.setdefault(client, deque())
-            self._calls.move_to_end(client)
+            calls = self._calls.setdefault(key, deque())
+            self._calls.move_to_end(key)
             while calls and calls[0] <= now - self.seconds:
                 calls.popleft()
             if len(calls) >= self.limit:
                 return calls[0] + self.seconds - now
+            if self._over_all and (wait := self._over_all.wait(_EVERYBODY)):
+                return wait
             calls.append(now)
             while len(self._calls) > self._clients:
                 self._calls.popitem(last=False)

@@ -9,98 +9,50 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import JSONResponse
 
+from app import connections
+from app.connections import GuardedProtocol, OpenConnections, room_for_connections
+from app.guard import Guard, Site
 from pipeline import errors, settings
 from pipeline.errors import UserError
 from pipeline.live.store import Store
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
     from app.services import Services
 
-MAX_BODY = 256 * 1024  # bytes of one request; a text of 2,000 characters is at most 24 kB, however it is escaped
-HEADERS = {
-    # Everything comes from here, so the browser need not talk to anyone else, whatever a post says. Gradio's
-    # page has scripts and styles inside it, and its HTML component compiles its template (measured: no page
-    # without unsafe-eval).
-    "Content-Security-Policy": (
-        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; object-src 'none'; "
-        "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
+
+log = logging.getLogger(__name__)
 
 
 class CannotListen(UserError):
     """The address can't be opened. The message says what to do."""
 
 
-class Guard:
-    """ASGI middleware: security headers on every answer; no uploads and no huge requests.
-
-    The page takes no files, yet Gradio's upload route would let anyone fill the disk.
-    """
-
-    def __init__(self, app: "ASGIApp") -> None:
-        self._app = app
-        self._headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
-
-    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def with_headers(message: "Message") -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", []), *self._headers]}
-            await send(message)
-
-        refusal = _refusal(scope)
-        app: ASGIApp = JSONResponse({"error": refusal[1]}, refusal[0]) if refusal else self._app
-        await app(scope, receive, with_headers)
-
-
-def _refusal(scope: "Scope") -> tuple[int, str] | None:
-    if scope["method"] not in ("POST", "PUT", "PATCH"):
-        return None
-    if scope["path"].rstrip("/").endswith("/upload"):
-        return 403, "this page takes no files"
-    length = dict(scope["headers"]).get(b"content-length", b"")
-    if not length.isdigit():
-        return 411, "a request needs a Content-Length"
-    if int(length) > MAX_BODY:
-        return 413, f"a request has at most {MAX_BODY} bytes"
-    return None
-
-
-def create_app(services: "Services") -> FastAPI:
-    """The web application over these services."""
+def create_app(services: "Services", site: Site | None = None) -> FastAPI:
+    """The web application over these services, answering as `site` says (default: to this machine only)."""
     import gradio as gr
+    from starlette.middleware.cors import CORSMiddleware
 
     from app.theme import CSS, HEAD, theme
     from app.ui import build_ui
 
     # No /docs: FastAPI's page of it loads scripts from a public CDN.
     app = FastAPI(title="Maple Pulse", docs_url=None, redoc_url=None, openapi_url=None)
+    site = site or Site()
 
-    @app.get("/healthz")
+    @app.api_route("/healthz", methods=["GET", "HEAD"])
     def healthz() -> dict[str, str]:
         """The process answers."""
         return {"status": "ok"}
 
-    @app.get("/readyz")
+    @app.api_route("/readyz", methods=["GET", "HEAD"])
     def readyz() -> JSONResponse:
         """200 when the database can be read and a model is loaded, else 503 and which one is missing."""
         database = services.database_works()
@@ -116,6 +68,7 @@ def create_app(services: "Services") -> FastAPI:
         app,
         build_ui(services),
         path="/",
+        root_path=site.root_path or None,
         footer_links=["api"],
         run_history=False,
         show_error=False,
@@ -129,8 +82,18 @@ def create_app(services: "Services") -> FastAPI:
         css=CSS,
         head=HEAD,
     )
-    root.add_middleware(Guard)
+    gradio_app = next(route.app for route in root.routes if isinstance(getattr(route, "app", None), gr.routes.App))
+    for nonsense in (KeyError, TypeError, ValueError):  # an endpoint called with arguments that it hasn't
+        gradio_app.add_exception_handler(nonsense, _not_understood)
+    # Allows no other origin. Without it Gradio has rules of its own: under a public name it allows every one.
+    root.add_middleware(CORSMiddleware)
+    root.add_middleware(Guard, site=site)
     return root
+
+
+async def _not_understood(request: Request, error: Exception) -> JSONResponse:
+    log.info("%s is not understood: %s", request.url.path, error)
+    return JSONResponse({"error": "the request is not understood", "detail": "the request is not understood"}, 422)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -155,22 +118,39 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-class _Stopping(logging.Filter):
-    """Drops what uvicorn logs when it stops while a page is open: cancelling its event stream is no error."""
+class _NoError(logging.Filter):
+    """Drops what uvicorn logs as an error and is none: a page's event stream that is cancelled when the page stops,
+    and one that a visitor asks for who has no session (any more).
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, asyncio.CancelledError) and "running task(s)" not in str(record.msg)
+        expected = isinstance(error, asyncio.CancelledError | HTTPException)
+        return not expected and "running task(s)" not in str(record.msg)
 
 
-def serve(listener: socket.socket, make: Callable[[], FastAPI]) -> None:
-    """Serve until a signal says stop; a visitor's open event stream doesn't hold that up."""
-    config = uvicorn.Config(
-        make(), log_level="warning", access_log=False, server_header=False, timeout_graceful_shutdown=1
+def configured(app: FastAPI, site: Site, **options: Any) -> uvicorn.Config:
+    """How uvicorn serves the page: with limits for connections (`app.connections`), and no web sockets."""
+    open_connections = OpenConnections(connections.PER_CLIENT, room_for_connections(), exempt=site.trusts)
+    return uvicorn.Config(
+        app,
+        http=partial(GuardedProtocol, connections=open_connections),  # type: ignore[arg-type]
+        ws="none",
+        proxy_headers=False,  # app.guard reads them, of proxies that are named
+        backlog=128,  # taken at once: many more would be more files than there are
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+        **{"log_level": "warning", **options},
     )
-    logging.getLogger("uvicorn.error").addFilter(_Stopping())
+
+
+def serve(listener: socket.socket, make: Callable[[], FastAPI], site: Site) -> None:
+    """Serve until a signal says stop; a visitor's open event stream doesn't hold that up."""
+    config = configured(make(), site)
+    logging.getLogger("uvicorn.error").addFilter(_NoError())
     host, port = listener.getsockname()[:2]
-    print(f"Maple Pulse: http://{f'[{host}]' if ':' in host else host}:{port}", flush=True)
+    print(f"Maple Pulse: http://{f'[{host}]' if ':' in host else host}:{port}{site.prefix}", flush=True)
     uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -184,6 +164,7 @@ def main() -> None:
     archive_size = int(settings.params("archive")["size"])
     listener = listen(here.app_host, here.app_port)  # before the slow imports: fail at once
     store = Store(here.database_url)
+    site = Site.of(here)
 
     from app.services import Services
     from pipeline.serve.classifier import ProductionModel
@@ -193,13 +174,13 @@ def main() -> None:
     services = Services(store, model, chunk_size=chunk_size, archive_size=archive_size, stopwords=load_stopwords())
 
     def make() -> FastAPI:
-        app = create_app(services)
+        app = create_app(services, site)
         # The first load takes seconds; the page opens meanwhile.
         threading.Thread(target=services.classifier, name="load-model", daemon=True).start()
         return app
 
     with store:
-        serve(listener, make)
+        serve(listener, make, site)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 
 MAX_CHARACTERS = 2000
 # A person reads before judging: these are far above what one can do by hand, far below what a script would.
-ANALYSES_PER_MINUTE = 30
-FEEDBACK_PER_MINUTE = 15
+ANALYSES_PER_MINUTE, ANALYSES_OVER_ALL = 30, 300
+FEEDBACK_PER_MINUTE, FEEDBACK_OVER_ALL = 15, 60
+DASHBOARDS_PER_MINUTE, DASHBOARDS_OVER_ALL = 60, 600
 CACHE_SECONDS = 5.0
 ANSWERED_KEPT = 10_000  # analyses whose feedback is remembered, so that a second click changes nothing
 
@@ -62,22 +63,28 @@ class Services:
         self._suspects = suspects or Suspects(store)
         self._frames = TimedCache(CACHE_SECONDS, size=len(PERIODS), clock=monotonic)
         self._dashboards = TimedCache(CACHE_SECONDS, size=32, clock=monotonic)
-        self._analyses = RateLimiter(ANALYSES_PER_MINUTE, 60, clock=monotonic)
-        self._feedbacks = RateLimiter(FEEDBACK_PER_MINUTE, 60, clock=monotonic)
+        self._analyses = RateLimiter(ANALYSES_PER_MINUTE, 60, over_all=ANALYSES_OVER_ALL, clock=monotonic)
+        self._feedbacks = RateLimiter(FEEDBACK_PER_MINUTE, 60, over_all=FEEDBACK_OVER_ALL, clock=monotonic)
+        self._reads = RateLimiter(DASHBOARDS_PER_MINUTE, 60, over_all=DASHBOARDS_OVER_ALL, clock=monotonic)
         self._answered: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.Lock()
         self._salt = secrets.token_bytes(32)  # new at every start: sessions can't be followed across starts
 
     # --- dashboard --------------------------------------------------------------------------------
 
-    def dashboard(self, filters: Filters) -> Dashboard:
-        """The dashboard under these filters, at most a few seconds old. Raises Refused for unknown filters."""
+    def dashboard(self, filters: Filters, *, client: str = "") -> Dashboard:
+        """The dashboard under these filters, at most a few seconds old. Raises Refused for unknown filters.
+
+        `client` is the visitor's address, "" for a reader that is not counted.
+        """
         if filters.period not in PERIODS:
             raise Refused(f"기간은 {', '.join(PERIODS)} 가운데 하나여야 합니다.")
         if filters.group not in (charts.ALL, *boards.GROUPS, charts.NO_GROUP):
             raise Refused("없는 직업군입니다.")
         if filters.job not in job_choices(filters.group):
             raise Refused("이 직업군에는 없는 직업입니다.")
+        if client:
+            _slow_down(self._reads, client)
         try:
             made: Dashboard = self._dashboards.get(filters, lambda: self._make(filters))
         except SQLAlchemyError:
@@ -251,7 +258,8 @@ class Services:
 
     def session_hash(self, session: str) -> str:
         """A salted hash of a browser session, 32 hex digits: tells one visitor's rows apart, names nobody."""
-        return hashlib.blake2b(session.encode(), key=self._salt, digest_size=16).hexdigest()
+        # Half of a character (a lone surrogate) may come in a session's name and is no text.
+        return hashlib.blake2b(session.encode("utf-8", "replace"), key=self._salt, digest_size=16).hexdigest()
 
 
 def accepted(text: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app import charts
+from app.queue import share_fairly
 from app.records import DEFAULT_PERIOD, Filters, Refused
 from app.services import Services
 from app.tabs import dashboard, live
@@ -28,6 +29,7 @@ def build_ui(services: Services) -> gr.Blocks:
                 live.build(services, demo)
         _endpoints(services)
     demo.queue(max_size=64, default_concurrency_limit=4)
+    share_fairly(demo)
     return demo
 
 
@@ -56,9 +58,11 @@ def _endpoints(services: Services) -> None:
         waiting = services.progress()
         return {"stored": True, "feedback": waiting.feedback, "needed": waiting.feedback_needed}
 
-    def board(period: str = DEFAULT_PERIOD, group: str = charts.ALL, job: str = charts.ALL) -> dict[str, Any]:
+    def board(
+        request: gr.Request, period: str = DEFAULT_PERIOD, group: str = charts.ALL, job: str = charts.ALL
+    ) -> dict[str, Any]:
         """The dashboard's numbers: period 오늘, 7일, 30일 or 전체; a job group and a job, or 전체."""
-        data = _asked(lambda: services.dashboard(Filters(period, group, job)))
+        data = _asked(lambda: services.dashboard(Filters(period, group, job), client=live.client_of(request)))
         return {
             "posts": data.figures.posts,
             "moods": dict(zip(SENTIMENTS, data.figures.moods, strict=True)),

@@ -119,7 +119,6 @@ def environment(ports: dict[str, int]) -> dict[str, str]:
         | settings
         | {
             "MAPLE_CACHE": os.environ.get("MAPLE_CACHE") or str(REPOSITORY / ".cache"),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
             "PYTHONUNBUFFERED": "1",
             "GIT_CEILING_DIRECTORIES": str(DEMO.parent),
         }
@@ -224,7 +223,7 @@ def main() -> int:
         "llm": f"python -m demo.llm --port {ports['llm']}",
         "replay": f"python -m demo.replay --posts demo/posts.jsonl --port {ports['replay']} "
         f"--initial {POSTS_AT_START} --per-minute {POSTS_PER_MINUTE} --deleted {DELETED}",
-        "prefect": f"python -m prefect server start --host 127.0.0.1 --port {ports['prefect']}",
+        "prefect": "python -m flows.server",
         "worker": "python -m flows.worker",
         "app": "python -m app.server",
     }.items():

@@ -16,10 +16,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
+from flows import home
 from flows.lock import Busy, only_run
 from flows.score import score_new
 from pipeline import clock, settings
 from pipeline.boards import board
+from pipeline.errors import run
 from pipeline.inven import visits
 from pipeline.inven.client import InvenClient
 from pipeline.inven.crawl import backfill_board, crawl_board
@@ -211,8 +213,9 @@ def main() -> None:
     )
     parser.add_argument("--due", action="store_true", help="only boards that are due, as the deployment does it")
     given = parser.parse_args()
-    asyncio.run(crawl(backfill_pages=given.backfill, every_board=not given.due))  # type: ignore[arg-type]
+    with home.any_server():
+        asyncio.run(crawl(backfill_pages=given.backfill, every_board=not given.due))  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

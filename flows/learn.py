@@ -13,9 +13,11 @@ from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifa
 from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed
 
+from flows import home
 from flows.lock import Busy, only_run
 from flows.score import score_new
 from pipeline import settings
+from pipeline.errors import run
 from pipeline.files import read_csv
 from pipeline.freeze import due as gate
 from pipeline.freeze.commit import freeze_archive, freeze_chunk
@@ -155,5 +157,11 @@ def _report(decision: dict[str, Any]) -> str:
     return f"# model-{decision['challenger']}: {decision['verdict']}\n\n{reasons}\n\n| | |\n|---|---|\n{figures}\n"
 
 
+def main() -> None:
+    """`python -m flows.learn`: one run, now."""
+    with home.any_server():
+        asyncio.run(learn())  # type: ignore[arg-type]
+
+
 if __name__ == "__main__":
-    asyncio.run(learn())  # type: ignore[arg-type]
+    run(main)

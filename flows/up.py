@@ -3,17 +3,18 @@
 `python -m flows.up --check` only looks.
 """
 
+import argparse
 import os
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
-from dotenv import load_dotenv
 
+from flows import home
 from pipeline import errors, settings
+from pipeline.environment import is_this_machine
 from pipeline.errors import UserError
 from pipeline.freeze.repository import Repository
 from pipeline.layout import BASE_FILE, NO_CHAMPION
@@ -40,11 +41,11 @@ def missing(here: Settings, prefect_port: int) -> list[str]:
 
 def port_problem(host: str, port: int, name: str) -> str | None:
     """A sentence when something listens there already."""
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        if probe.connect_ex((host, port)) == 0:
-            return f"port {port} is in use: stop what listens there, or set {name} in .env to another one"
-    return None
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return None
+    return f"port {port} is in use: stop what listens there, or set {name} in .env to another one"
 
 
 def llm_problem(here: Settings) -> str | None:
@@ -53,7 +54,8 @@ def llm_problem(here: Settings) -> str | None:
     for endpoint in here.llm_endpoints:
         try:
             headers = {"Authorization": f"Bearer {here.llm_api_key}"}
-            answer = httpx.get(f"{endpoint}/models", headers=headers, timeout=5, trust_env=False)
+            beyond = not is_this_machine(endpoint)
+            answer = httpx.get(f"{endpoint}/models", headers=headers, timeout=5, trust_env=beyond)
             if answer.status_code == 200:
                 return None
             tried.append(f"{endpoint} answers {answer.status_code}")
@@ -72,7 +74,7 @@ def base_problem() -> str | None:
 
 def contact_problem(here: Settings) -> str | None:
     """A sentence when we would visit a site without saying who we are."""
-    if here.contact or urlsplit(here.inven_url).hostname in {"127.0.0.1", "localhost", "::1"}:
+    if here.contact or is_this_machine(here.inven_url):
         return None
     return "CRAWL_CONTACT is not set: put an e-mail address in .env, so that Inven knows whom to write to"
 
@@ -87,33 +89,32 @@ def _said(action: Callable[[], object]) -> str | None:
 
 def main() -> int:
     """Exit code 1 with a list when something is missing; else runs until Ctrl-C."""
-    load_dotenv()
+    parser = argparse.ArgumentParser(prog="python -m flows.up", description="Start all parts, until Ctrl-C.")
+    parser.add_argument("--check", action="store_true", help="only look whether everything is there")
+    given = parser.parse_args()
     here = settings.load()
-    api = os.environ.setdefault("PREFECT_API_URL", "http://127.0.0.1:4200/api")
-    port = urlsplit(api).port or 4200
+    port = home.port()
+    home.login()
     if problems := missing(here, port):
         print("Maple Pulse can't start yet:", *(f"  - {problem}" for problem in problems), sep="\n", file=sys.stderr)
         return 1
     print("Everything is there.")
-    if "--check" in sys.argv[1:]:
+    if given.check:
         return 0
     if production_version() == NO_CHAMPION:
         print("No model yet: training the base model from the base file (about a minute) …", flush=True)
         print(f"  released model-{release_model(Repository())['challenger']}", flush=True)
     print(f"Page: http://{here.app_host}:{here.app_port}   Prefect: http://127.0.0.1:{port}   Ctrl-C stops all.")
-    return run_all(port)
+    print(f"Prefect's page asks for a login: {home.PROFILES} has it, and nobody else can read that file.")
+    return run_all()
 
 
-def run_all(prefect_port: int) -> int:
+def run_all() -> int:
     """Server, worker and page under honcho (`Procfile`), until one ends or Ctrl-C."""
     from honcho.manager import Manager
     from honcho.printer import Printer
 
-    environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PREFECT_PORT": str(prefect_port),
-        "PYTHONUNBUFFERED": "1",
-    }
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     manager = Manager(Printer())
     for line in Path("Procfile").read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):

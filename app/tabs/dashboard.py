@@ -8,6 +8,7 @@ import polars as pl
 from app import charts, render
 from app.records import DEFAULT_PERIOD, PERIODS, Dashboard, Filters, Refused
 from app.services import Services, job_choices
+from app.tabs.live import client_of
 from pipeline.boards import GROUPS
 
 REFRESH_SECONDS = 30
@@ -58,11 +59,11 @@ def build(services: Services, demo: gr.Blocks) -> None:
     shown = gr.State("")  # fingerprint of what the visitor sees: a refresh that changes nothing sends nothing
     outputs = [figures, groups, jobs, keyword_note, cloud, words, newest, shown]
 
-    def on_refresh(period: str, group: str, job: str, seen: str) -> Any:
+    def on_refresh(period: str, group: str, job: str, seen: str, request: gr.Request) -> Any:
         if job not in job_choices(group):
             job = charts.ALL  # the timer may ring between the choice of a group and the reset of the job
         try:
-            data = services.dashboard(Filters(period, group, job))
+            data = services.dashboard(Filters(period, group, job), client=client_of(request))
         except Refused as refused:
             gr.Warning(str(refused))
             return [gr.skip()] * len(outputs)

@@ -44,11 +44,7 @@ class Repository:
         return self._run([sys.executable, "-m", "dvc", "--wait-for-lock", *arguments], f"dvc {arguments[0]}")
 
     def _run(self, command: Sequence[str], name: str) -> str:
-        environment = os.environ | {
-            # Stage commands say `python`: the one that runs us, whether or not its environment is activated.
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-            "GIT_TERMINAL_PROMPT": "0",
-        }
+        environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
         try:
             done = subprocess.run(  # noqa: S603 - fixed programs, arguments of our own
                 command, cwd=self.root, env=environment, capture_output=True, text=True, encoding="utf-8", check=False

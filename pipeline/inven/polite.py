@@ -17,6 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from pipeline import clock
+from pipeline.environment import is_this_machine
 from pipeline.errors import UserError
 from pipeline.inven import robots
 from pipeline.inven.robots import Rules, Shelf
@@ -101,7 +102,7 @@ class PoliteClient:
             raise ValueError(f"the contact {contact!r} must be plain ASCII, such as an e-mail address")
         self.base_url = base_url.rstrip("/")
         self.user_agent = f"{PRODUCT}/{VERSION}" + (f" (+{contact})" if contact else "")
-        self._loopback = parts.hostname in {"127.0.0.1", "localhost", "::1"}
+        self._own = is_this_machine(base_url)
         self._interval = min_interval
         self._jitter = jitter
         self._timeout = timeout
@@ -128,7 +129,7 @@ class PoliteClient:
             timeout=self._timeout,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=1),
             follow_redirects=False,  # followed here: to the same host only, and at the same pace
-            trust_env=not self._loopback,  # a proxy can't reach our own machine
+            trust_env=not self._own,  # a proxy can't reach our own machine
         )
         try:
             await self._read_robots()

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.server import HEADERS, MAX_BODY, CannotListen, listen
+from app.guard import HEADERS, MAX_BODY
+from app.server import CannotListen, listen
 from pipeline.live.store import Store
 from tests.app.world import VERSION, Model, Running, WordClassifier, fill, services_of
 from tests.support import ROOT
@@ -66,7 +67,7 @@ def test_the_page_names_no_other_host_to_load_from(world):
 
 def test_uploads_and_huge_requests_are_refused(world):
     url = world[0].url
-    assert httpx.post(f"{url}/gradio_api/upload", files={"files": b"x"}).status_code == 403
+    assert httpx.post(f"{url}/gradio_api/upload", files={"files": b"x"}).status_code == 404
     assert httpx.post(f"{url}/gradio_api/call/analyse", content=b"x" * (MAX_BODY + 1)).status_code == 413
     chunks = iter([b"{}"])
     assert httpx.post(f"{url}/gradio_api/call/analyse", content=chunks).status_code == 411
@@ -75,10 +76,9 @@ def test_uploads_and_huge_requests_are_refused(world):
 def test_files_docs_and_run_history_are_not_served(world):
     url = world[0].url
     for path in (ROOT / "pyproject.toml", ROOT / "data" / "korean_stopwords.txt", Path("/etc/passwd")):
-        assert httpx.get(f"{url}/gradio_api/file={path}").status_code == 403
-    for path in ("docs", "redoc", "gradio_api/runs"):
-        assert httpx.get(f"{url}/{path}").status_code in (404, 405), path
-    assert httpx.get(f"{url}/monitoring").status_code == 403
+        assert httpx.get(f"{url}/gradio_api/file={path}").status_code == 404
+    for path in ("docs", "redoc", "gradio_api/runs", "monitoring"):
+        assert httpx.get(f"{url}/{path}").status_code == 404, path
 
 
 def test_three_endpoints_are_public_and_speak_json(world):
@@ -151,3 +151,41 @@ def test_the_command_ends_with_one_line_when_it_cannot_start(world, tmp_path: Pa
     elsewhere = start({}, tmp_path.parent)
     assert elsewhere.returncode == 1
     assert "run from the project's root" in elsewhere.stderr
+
+
+def test_nonsense_is_refused_without_an_error_in_the_log(world, caplog, capfd):
+    running, store, _ = world
+    api = f"{running.url}/gradio_api"
+    half = r'"\ud800"'  # half of a character, as a text that was cut in the middle of an emoji has it
+    before = store.count_pending()[1]
+    calls = {
+        "call/feedback": [
+            (f'{{"data": [{half}, "부정"]}}', 200),
+            (f'{{"data": ["비숍", {half}]}}', 200),
+            (f'{{"data": ["비숍", "부정"], "session_hash": {half}}}', 400),
+            ('{"data": ["비숍"]}', 422),
+            ('{"data": [["비숍"], {}]}', 200),
+            ("[]", 422),
+            ('{"data": ["비숍", "부정"]', 422),
+        ],
+        "call/v2/feedback": [(f'{{"text": "비숍", "label": "부정", "session_hash": {half}}}', 422), ("{}", 422)],
+        "call/dashboard": [(f'{{"data": [{half}, {half}, {half}]}}', 200)],
+        "call/nothing": [('{"data": []}', 404)],
+        "queue/join": [
+            (f'{{"fn_index": 0, "data": [], "session_hash": "{"x" * 65}"}}', 400),
+            ('{"fn_index": 99, "data": [], "session_hash": "x"}', 422),
+            ('{"fn_index": {}, "data": [], "session_hash": "x"}', 422),
+        ],
+    }
+    for path, asked in calls.items():
+        for body, expected in asked:
+            headers = {"Content-Type": "application/json"}
+            answer = httpx.post(f"{api}/{path}", content=body.encode(), headers=headers)
+            assert answer.status_code == expected, (path, body, answer.text)
+            if expected == 200:
+                ended = httpx.get(f"{api}/{path}/{answer.json()['event_id']}").text
+                assert "event: error" in ended, (path, body, ended)
+    assert store.count_pending()[1] == before
+    httpx.get(f"{running.url}/healthz")
+    assert "Traceback" not in "".join(capfd.readouterr())
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

@@ -8,7 +8,14 @@ import pytest
 
 from app.limits import RateLimiter, TimedCache
 from app.records import Filters, Refused
-from app.services import ANALYSES_PER_MINUTE, FEEDBACK_PER_MINUTE, MAX_CHARACTERS, accepted, job_choices
+from app.services import (
+    ANALYSES_PER_MINUTE,
+    DASHBOARDS_PER_MINUTE,
+    FEEDBACK_PER_MINUTE,
+    MAX_CHARACTERS,
+    accepted,
+    job_choices,
+)
 from pipeline.live.store import Store
 from tests.app.world import NOW, VERSION, Model, fill, flag, services_of
 
@@ -251,3 +258,35 @@ def test_a_wrong_clock_ahead_by_a_day_loses_no_post(tmp_path: Path, model):
     with Store(f"sqlite:///{tmp_path / 'ahead.db'}") as ahead:
         fill(ahead, NOW.replace(day=23))
         assert services_of(ahead, model, now=lambda: NOW).dashboard(Filters("7일")).figures.posts == 40
+
+
+def test_a_visitor_reads_the_dashboard_so_often_and_no_more(store, model):
+    now = 0.0
+    services = services_of(store, model, now=lambda: NOW, monotonic=lambda: now)
+    for _ in range(DASHBOARDS_PER_MINUTE):
+        services.dashboard(Filters(), client="2001:db8::1")
+    with pytest.raises(Refused, match="초 뒤에"):
+        services.dashboard(Filters(), client="2001:db8::ffff")  # the same household
+    services.dashboard(Filters(), client="2001:db8:0:1::1")
+    now = 61.0
+    services.dashboard(Filters(), client="2001:db8::1")
+
+
+def test_all_visitors_together_have_a_limit_too():
+    limiter = RateLimiter(2, 60, over_all=3, clock=lambda: 0.0)
+    assert [limiter.wait(client) > 0 for client in ("a", "a", "a", "b", "b", "c")] == [
+        False,
+        False,
+        True,
+        False,
+        True,
+        True,
+    ]
+
+
+def test_half_a_character_in_a_session_is_no_error(store, model):
+    services = services_of(store, model)
+    made = services.analyse("최고\ud83c 갓캐", client="a")
+    services.add_feedback(made, 2, client="a", session="s\ud800")
+    assert feedback_rows(store)[-1]["text"] == "최고 갓캐"
+    assert services.session_hash("s\ud800") != services.session_hash("s")

@@ -13,7 +13,8 @@ from typing import Any
 
 import uvicorn
 
-from app.server import create_app
+from app.guard import Site
+from app.server import configured, create_app
 from app.services import Services
 from app.suspects import Suspects
 from pipeline.clock import KST
@@ -119,19 +120,26 @@ def flag(path: Path, *posts: tuple[int, int], source: str = "chunk-0001") -> Pat
 
 
 class Running:
-    """The page over these services, on a free port of 127.0.0.1."""
+    """The page over these services, as it is served, on a free port of 127.0.0.1."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, site: Site | None = None) -> None:
         self._services = services
+        self._site = site or Site()
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._server: uvicorn.Server | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
 
+    @property
+    def connections(self) -> int:
+        """How many are open now."""
+        return len(self._config.http.keywords["connections"])  # type: ignore[union-attr]
+
     async def _serve(self) -> None:
         # Made inside a running loop, because Gradio makes one for each of its locks otherwise and closes none.
-        app = create_app(self._services)
-        self._server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+        self.app = create_app(self._services, self._site)
+        self._config = configured(self.app, self._site, log_level="critical")
+        self._server = uvicorn.Server(self._config)
         await self._server.serve(sockets=[self._socket])
 
     def __enter__(self) -> "Running":

@@ -1,10 +1,11 @@
-"""A real Prefect server on a free port for these tests, with the project's own prefect.toml."""
+"""A real Prefect server on a free port for these tests, started as `make up` does, in a project of its own."""
 
 import os
 import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +33,18 @@ class Place:
 
     def api(self, path: str, **body: object) -> list[dict[str, object]]:
         """POST to Prefect's API."""
-        answer = httpx.post(f"{self.env['PREFECT_API_URL']}{path}", json=body, timeout=30, trust_env=False)
+        user, password = login(self.root)
+        url = f"{self.env['PREFECT_API_URL']}{path}"
+        answer = httpx.post(url, json=body, auth=(user, password), timeout=30, trust_env=False)
         answer.raise_for_status()
         return answer.json()
+
+
+def login(root: Path) -> tuple[str, str]:
+    """User and password of the Prefect server of a checkout."""
+    profiles = tomllib.loads((root / ".run/prefect/profiles.toml").read_text(encoding="utf-8"))["profiles"]
+    user, password = profiles["maple-pulse"]["PREFECT_API_AUTH_STRING"].split(":")
+    return user, password
 
 
 def free_port() -> int:
@@ -54,15 +64,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     run(root, "git", "commit", "--quiet", "--all", "--message", "Make thresholds small")
     port = free_port()
-    env = ENVIRONMENT | {
-        "PREFECT_HOME": str(base / "prefect"),
+    env = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("PREFECT_")} | {
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "DATABASE_URL": f"sqlite:///{root}/data/live/maple.db",
         "LLM_ENDPOINTS": f"http://127.0.0.1:{free_port()}/v1",
         "PYTHONUNBUFFERED": "1",
     }
     log = (base / "server.log").open("w")
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "flows.server"]
     server = subprocess.Popen(command, cwd=root, env=env, stdout=log, stderr=log, start_new_session=True)
     try:
         deadline = time.monotonic() + 120

@@ -1,6 +1,10 @@
 """`make up` says what is missing, in one clear sentence each, before it starts anything."""
 
+import os
+import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -69,3 +73,22 @@ def test_everything_that_is_missing_is_said_at_once(
 def test_what_honcho_runs_is_in_the_procfile() -> None:
     names = [line.split(":")[0] for line in Path("Procfile").read_text().splitlines() if not line.startswith("#")]
     assert names == ["prefect", "worker", "app"]
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_hands_on_what_is_said_and_nothing_else() -> None:
+    rule = f"show: ; @{sys.executable} -c 'import os; print(os.environ.get(\"APP_PORT\"))'"
+    for given, expected in (([], "None"), (["APP_PORT=8999"], "8999")):
+        command = ["make", "--no-print-directory", f"--eval={rule}", "show", *given]
+        env = {name: value for name, value in os.environ.items() if name != "APP_PORT"}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == expected
+
+
+def test_a_port_on_an_ipv6_address_is_seen_as_taken() -> None:
+    try:
+        listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with listener:
+        assert up.port_problem("::1", listener.getsockname()[1], "APP_PORT") is not None

@@ -3,11 +3,25 @@
 import configparser
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
-from pipeline.environment import DETERMINISM, QUIET, TELEMETRY_OFF
+import httpx
+import pytest
+
+from pipeline import settings
+from pipeline.environment import (
+    DETERMINISM,
+    QUIET,
+    TELEMETRY_OFF,
+    is_this_machine,
+    proxy_problem,
+    spared_from_proxies,
+)
 from tests.support import ROOT
 
 
@@ -38,6 +52,124 @@ def test_telemetry_is_not_asked_but_the_rest_is() -> None:
     assert found["GRADIO_ANALYTICS_ENABLED"] == "False"
     assert found["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
     assert found["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+def test_an_empty_switch_is_one_that_is_not_set() -> None:
+    assert environment_of_a_child(PYTHONUTF8="", TF_CPP_MIN_LOG_LEVEL="")["PYTHONUTF8"] == QUIET["PYTHONUTF8"]
+
+
+def test_children_find_the_running_python_first_and_once() -> None:
+    own = str(Path(sys.executable).parent)
+    for before in ("/usr/bin:/bin", f"/usr/bin:{own}:/bin", ""):
+        path = environment_of_a_child(PATH=before)["PATH"].split(os.pathsep)
+        assert path == [own, *(part for part in before.split(os.pathsep) if part and part != own)]
+
+
+def test_no_other_place_sets_that_path() -> None:
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("pipeline", "flows", "app", "demo", "benchmarks")
+        for path in (ROOT / folder).rglob("*.py")
+        if re.search(r"""["']PATH["']""", path.read_text(encoding="utf-8"))
+    ]
+    assert found == ["pipeline/environment.py"]
+
+
+PROXY = "http://proxy.example:3128"
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"])
+@pytest.mark.parametrize("before", ["", "corp.example", "[::1]", "[::1]:80,fe80::/10", "*"])
+def test_this_machine_is_never_reached_by_proxy(name: str, before: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for one in [one for one in os.environ if one.lower().endswith("_proxy")]:
+        monkeypatch.delenv(one)
+    assert spared_from_proxies({"NO_PROXY": before}) == {}
+    found = spared_from_proxies({name: PROXY, "NO_PROXY": before})
+    for one, value in {name: PROXY, **found}.items():
+        monkeypatch.setenv(one, value)
+    assert proxy_problem() == ""
+    with httpx.Client() as client:
+        direct = client._transport
+        for host in ("127.0.0.1:8", "localhost", "[::1]:8", socket.gethostname().lower()):
+            assert client._transport_for_url(httpx.URL(f"http://{host}/")) is direct, host
+        through = client._transport_for_url(httpx.URL("https://www.inven.co.kr/")) is not direct
+    assert through == (before != "*" and "http_" not in name.lower())
+
+
+def test_the_lower_case_name_wins_and_both_say_the_same() -> None:
+    found = spared_from_proxies({"http_proxy": PROXY, "no_proxy": "a.example", "NO_PROXY": "b.example"})
+    assert found["no_proxy"] == found["NO_PROXY"]
+    assert found["NO_PROXY"].startswith("a.example,localhost,127.0.0.1,::1")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "socks://me:secret@proxy:1080",
+        "::1:3128",
+        "http://[::1",
+        "http://proxy:port",
+        "http://",
+        "ftp://proxy",
+        "p:70000",
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_one_sentence_naming_the_variable(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", value)
+    said = proxy_problem()
+    assert said.startswith("ALL_PROXY=")
+    assert "socks5://HOST:PORT" in said
+    assert "secret" not in said
+    assert "\n" not in said
+    with pytest.raises(settings.SettingsError, match="ALL_PROXY"):
+        settings.load()
+
+
+@pytest.mark.parametrize("value", ["socks5://proxy:1080", "socks5h://[::1]:1080", "http://[2001:db8::1]:3128", "p:1"])
+def test_socks_and_ipv6_proxies_can_be_used(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", value)
+    assert proxy_problem() == ""
+    httpx.Client().close()
+
+
+def test_no_proxy_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", PROXY)
+    monkeypatch.setenv("no_proxy", "::zz")
+    assert "NO_PROXY='::zz'" in proxy_problem()
+
+
+@pytest.mark.parametrize("module", ["flows.up", "flows.worker", "flows.server", "flows.crawl", "app.server"])
+def test_every_part_ends_with_that_sentence(module: str) -> None:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "SYSTEMROOT")}
+    command = [sys.executable, "-m", module]
+    env = kept | {"ALL_PROXY": "socks://proxy:1080"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "ALL_PROXY='socks://proxy:1080' is no proxy" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("http://127.0.0.1:8100", True),
+        ("http://127.3.2.1", True),
+        ("http://LOCALHOST:1/v1", True),
+        ("http://maple.localhost", True),
+        ("http://[::1]:1234/v1", True),
+        ("http://[::ffff:127.0.0.1]/", True),
+        (f"http://{socket.gethostname()}:1", True),
+        ("http://192.168.0.7:1234", False),
+        ("https://www.inven.co.kr", False),
+        ("http://localhost.example.org", False),
+        ("http://[::1", False),
+        ("", False),
+    ],
+)
+def test_what_this_machine_is(url: str, own: bool) -> None:
+    assert is_this_machine(url) is own
 
 
 def test_importing_the_pipeline_loads_neither_prefect_nor_gradio() -> None:
