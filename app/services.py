@@ -24,7 +24,7 @@ from app.records import PERIODS, Analysis, ClassifierLike, Dashboard, Filters, M
 from app.suspects import Suspect, Suspects
 from pipeline import boards, clock
 from pipeline.keywords import keywords, word_cloud
-from pipeline.store import Feedback, Store
+from pipeline.store import Feedback, Store, StoreError
 from pipeline.tables import posts
 from pipeline.text import normalise
 
@@ -80,7 +80,7 @@ class Services:
             raise Refused("이 직업군에는 없는 직업입니다.")
         try:
             made: Dashboard = self._dashboards.get(filters, lambda: self._make(filters))
-        except SQLAlchemyError:
+        except (SQLAlchemyError, StoreError):
             log.exception("the dashboard can't be read")
             raise Refused("지금은 자료를 읽지 못합니다. 잠시 뒤에 다시 열어 주세요.") from None
         return made
@@ -194,7 +194,7 @@ class Services:
         """Posts whose label looks wrong and that nobody has judged yet; empty when they can't be read."""
         try:
             return self._suspects.read()
-        except SQLAlchemyError:
+        except (SQLAlchemyError, StoreError):
             log.exception("the suspicious labels can't be read")
             return []
 
@@ -249,7 +249,7 @@ class Services:
                     client=self.session_hash(session),
                 )
             )
-        except SQLAlchemyError:
+        except (SQLAlchemyError, StoreError):
             with self._lock:
                 self._answered.pop(analysis.id, None)  # not stored: a second try must be possible
             log.exception("feedback can't be stored")
