@@ -5,13 +5,14 @@ It holds no memory of its own: killed anywhere, the next run finishes the same w
 """
 
 import asyncio
+import sys
 import time
 from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
 from flows.crawl import score_new
 from flows.lock import Busy, only_run
@@ -22,7 +23,7 @@ from pipeline.label import label_chunk
 from pipeline.label.answer import LabelError, LabelReport, Progress
 from pipeline.label.estimate import Estimate, Eta
 from pipeline.release import freeze_archive, freeze_chunk, release_model
-from pipeline.store import Store
+from pipeline.store import Store, StoreError
 from pipeline.versions import Repository
 
 _PROGRESS_EVERY_S = 5.0
@@ -105,6 +106,8 @@ async def learn(reason: str = "schedule") -> Any:
             return await _learn(store, Repository(), reason)
     except Busy as error:
         return Completed(message=str(error))
+    except StoreError as error:  # a person can mend it: its sentence, without a traceback
+        return Failed(message=str(error))
 
 
 async def _learn(store: Store, repository: Repository, reason: str) -> Any:
@@ -152,5 +155,11 @@ def _report(decision: dict[str, Any]) -> str:
     return f"# model-{decision['challenger']}: {decision['verdict']}\n\n{reasons}\n\n| | |\n|---|---|\n{figures}\n"
 
 
+def main() -> None:
+    """`python -m flows.learn`: one run, now."""
+    state: Any = asyncio.run(learn(return_state=True))  # type: ignore[arg-type]
+    sys.exit(None if state.is_completed() else state.message)
+
+
 if __name__ == "__main__":
-    asyncio.run(learn())  # type: ignore[arg-type]
+    main()
