@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
-from sqlalchemy.exc import SQLAlchemyError
 
 from app import charts
 from app.cloud import word_cloud
@@ -23,6 +22,7 @@ from app.limits import RateLimiter, TimedCache
 from app.records import PERIODS, Analysis, ClassifierLike, Dashboard, Filters, ModelProvider, Progress, Refused
 from app.suspects import Suspect, Suspects
 from pipeline import boards, clock
+from pipeline.live.database import StoreError
 from pipeline.live.records import Feedback
 from pipeline.live.store import Store
 from pipeline.serve.keywords import keywords
@@ -87,7 +87,7 @@ class Services:
             _slow_down(self._reads, client)
         try:
             made: Dashboard = self._dashboards.get(filters, lambda: self._make(filters))
-        except SQLAlchemyError:
+        except StoreError:
             log.exception("the dashboard can't be read")
             raise Refused("지금은 자료를 읽지 못합니다. 잠시 뒤에 다시 열어 주세요.") from None
         return made
@@ -195,7 +195,7 @@ class Services:
         """Posts whose label looks wrong and that nobody has judged yet; empty when they can't be read."""
         try:
             return self._suspects.read()
-        except SQLAlchemyError:
+        except StoreError:
             log.exception("the suspicious labels can't be read")
             return []
 
@@ -250,7 +250,7 @@ class Services:
                     client=self.session_hash(session),
                 )
             )
-        except SQLAlchemyError:
+        except StoreError:
             with self._lock:
                 self._answered.pop(analysis.id, None)  # not stored: a second try must be possible
             log.exception("feedback can't be stored")

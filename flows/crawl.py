@@ -7,14 +7,16 @@ parameter `every_board=true` does). Older posts, in either way:
 
 import argparse
 import asyncio
+import sys
 import time
+from collections.abc import Awaitable
 from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import acreate_progress_artifact, acreate_table_artifact, aupdate_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
-from prefect.states import Completed, Failed
+from prefect.states import Completed, Failed, State
 
 from flows import home
 from flows.lock import Busy, only_run
@@ -27,6 +29,7 @@ from pipeline.inven.client import InvenClient
 from pipeline.inven.crawl import backfill_board, crawl_board
 from pipeline.inven.polite import InvenError
 from pipeline.inven.report import BoardReport
+from pipeline.live.database import StoreError
 from pipeline.live.store import Store
 
 LEARN_EVENT = "maple.posts.threshold-crossed"
@@ -42,9 +45,9 @@ class BoardTrouble(InvenError):
 
 
 @task(name="crawl-board", task_run_name="crawl-board-{board_id}", cache_policy=NO_CACHE)
-async def crawl_one(client: Any, store: Any, board_id: int, numbers: dict[str, Any]) -> BoardReport:
+async def crawl_one(client: Any, store: Any, board_id: int, numbers: dict[str, Any]) -> BoardReport | State:
     """Walk one board. A board that stopped early, or whose pages have changed, is a failed task that says where."""
-    report = await crawl_board(
+    walk = crawl_board(
         client,
         store,
         board_id,
@@ -52,16 +55,20 @@ async def crawl_one(client: Any, store: Any, board_id: int, numbers: dict[str, A
         comments=numbers["comments"],
         comments_as_posts=numbers["comments_as_posts"],
     )
-    return _judged(report)
+    return await _judged(walk)
 
 
 @task(name="backfill-board", task_run_name="backfill-board-{board_id}", cache_policy=NO_CACHE)
-async def backfill_one(client: Any, store: Any, board_id: int, pages: int, on_page: Any) -> BoardReport:
+async def backfill_one(client: Any, store: Any, board_id: int, pages: int, on_page: Any) -> BoardReport | State:
     """Collect a board's older posts. Fails as `crawl_one` does; the next backfill goes on from there."""
-    return _judged(await backfill_board(client, store, board_id, pages=pages, on_page=on_page))
+    return await _judged(backfill_board(client, store, board_id, pages=pages, on_page=on_page))
 
 
-def _judged(report: BoardReport) -> BoardReport:
+async def _judged(walk: Awaitable[BoardReport]) -> BoardReport | State:
+    try:
+        report = await walk
+    except StoreError as error:  # a person can mend it: its sentence, without a traceback
+        return Failed(message=str(error), data=error)
     get_run_logger().info(str(report))
     if report.stopped or report.drift:
         raise BoardTrouble(report)
@@ -74,13 +81,16 @@ async def crawl(backfill_pages: int = 0, every_board: bool = False) -> Any:
 
     With `every_board` none is left out, not even one that is left alone for refusing us. With `backfill_pages` it then
     collects older posts until each board's newest pages, this many, are stored. That may take many hours: it goes on
-    where it was cut off, shows its progress, and walks the boards in between.
+    where it was cut off, shows its progress, and walks the boards in between. A database that can't be used ends the
+    run as failed with its sentence; the next one goes on.
     """
     try:
         with only_run("crawl"), Store(settings.load().database_url) as store:
             return await _Run(store, settings.params("crawl"), every_board).through(int(backfill_pages))
     except Busy as error:
         return Completed(message=str(error))
+    except StoreError as error:
+        return Failed(message=str(error))
 
 
 class _Run:
@@ -172,6 +182,8 @@ class _Run:
         """Note a task's report, also of one that failed."""
         name = board(board_id).name + what
         result = await state.aresult(raise_on_failure=False)
+        if isinstance(result, StoreError):
+            raise result  # no other board will do better
         report = result if isinstance(result, BoardReport) else getattr(result, "report", None)
         row: dict[str, Any] = {"board": name, "visit": why}
         if report is not None:
@@ -214,7 +226,9 @@ def main() -> None:
     parser.add_argument("--due", action="store_true", help="only boards that are due, as the deployment does it")
     given = parser.parse_args()
     with home.any_server():
-        asyncio.run(crawl(backfill_pages=given.backfill, every_board=not given.due))  # type: ignore[arg-type]
+        run = crawl(backfill_pages=given.backfill, every_board=not given.due, return_state=True)
+        state: Any = asyncio.run(run)  # type: ignore[arg-type]
+    sys.exit(None if state.is_completed() else state.message)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ It holds no memory of its own: killed anywhere, the next run finishes the same w
 """
 
 import asyncio
+import sys
 import time
 from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.states import Completed
+from prefect.states import Completed, Failed
 
 from flows import home
 from flows.lock import Busy, only_run
@@ -27,6 +28,7 @@ from pipeline.label.chunk import label_chunk
 from pipeline.label.estimate import Estimate, Eta
 from pipeline.label.records import LabelError, LabelReport, Progress
 from pipeline.layout import labeled_path
+from pipeline.live.database import StoreError
 from pipeline.live.store import Store
 from pipeline.release.model import release_model
 
@@ -110,6 +112,8 @@ async def learn(reason: str = "schedule") -> Any:
             return await _learn(store, Repository(), reason)
     except Busy as error:
         return Completed(message=str(error))
+    except StoreError as error:  # a person can mend it: its sentence, without a traceback
+        return Failed(message=str(error))
 
 
 async def _learn(store: Store, repository: Repository, reason: str) -> Any:
@@ -160,7 +164,8 @@ def _report(decision: dict[str, Any]) -> str:
 def main() -> None:
     """`python -m flows.learn`: one run, now."""
     with home.any_server():
-        asyncio.run(learn())  # type: ignore[arg-type]
+        state: Any = asyncio.run(learn(return_state=True))  # type: ignore[arg-type]
+    sys.exit(None if state.is_completed() else state.message)
 
 
 if __name__ == "__main__":

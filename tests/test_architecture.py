@@ -50,7 +50,6 @@ NEVERS = [
     ("flows", ("app", "demo", "benchmarks", "gradio"), "orchestration knows no page"),
     ("app", ("demo", "benchmarks", "prefect"), "the page knows no orchestration"),
 ]
-EXCEPTIONS = {"app.services"}  # it names the error that a database raises
 GROUND = ("boards", "clock", "environment", "errors", "files", "hashing", "labels", "layout", "settings")
 
 
@@ -83,7 +82,7 @@ def test_sql_stays_beside_the_tables(graph: grimp.ImportGraph) -> None:
             name for name in graph.find_modules_that_directly_import(library) if not name.startswith("benchmarks.")
         }
         assert users
-        assert {name for name in users if not name.startswith("pipeline.live.")} <= EXCEPTIONS
+        assert not {name for name in users if not name.startswith("pipeline.live.")}
 
 
 def test_the_ground_imports_nothing_above_it(graph: grimp.ImportGraph) -> None:

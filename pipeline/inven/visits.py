@@ -2,7 +2,8 @@
 
 How many to expect follows from the stored posts themselves: how many were posted in the time before the last visit
 and, because mornings are not like nights, in the time after the same moment yesterday; the larger rate counts. Nothing
-else is remembered, so a change in `params.yaml` takes effect with the next run.
+else is remembered, so a change in `params.yaml` takes effect with the next run. A remembered time that lies further
+ahead than it can is the work of a clock that was wrong, and is not believed.
 """
 
 from collections.abc import Mapping
@@ -10,10 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from pipeline.inven.client import COOL_DOWN
 from pipeline.live.records import Visit
 from pipeline.live.store import Store
 
 DAY = timedelta(days=1)
+LONGEST_BLOCK = timedelta(seconds=2 * COOL_DOWN)  # twice what is ever asked for: clocks are set back a little, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ def outlook(store: Store, board_id: int, now: datetime, *, expected_new: float, 
     latest, and whenever the last visit did not end well. A board that has begun to refuse us is left alone first.
     """
     visit = store.last_visit(board_id)
-    if visit.blocked_until is not None and now < visit.blocked_until:
+    if visit.blocked_until is not None and now < visit.blocked_until < now + LONGEST_BLOCK:
         return Outlook(False, f"left alone until {visit.blocked_until:%H:%M}: it refused us", blocked=True)
     if visit.began is None:
         return Outlook(True, "not visited yet, or the last visit did not end well")

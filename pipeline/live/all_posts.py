@@ -88,9 +88,12 @@ def export_posts(store: Store, path: Path) -> int:
 
 def _posts(path: Path, day: date | None, done: Imported) -> Iterator[Post]:
     text = _text(path)
-    day = day or datetime.fromtimestamp(path.stat().st_mtime, clock.KST).date()
-    posted_at = datetime.combine(day, time(), clock.KST)
     now = clock.now()
+    if day is None:  # a file dated ahead was saved by a clock that was wrong: its posts would show up years from now
+        day = min(datetime.fromtimestamp(path.stat().st_mtime, clock.KST), now).date()
+    elif day > now.date():
+        raise DataFileError(f"--date {day} lies in the future: posts dated ahead would not show before that day")
+    posted_at = datetime.combine(day, time(), clock.KST)
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header = next(reader, [])
     missing = [name for name in COLUMNS if name not in header]

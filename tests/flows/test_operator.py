@@ -1,7 +1,9 @@
 """What an operator sees of a crawl under a real Prefect server: a changed site, a long backfill, a new category."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from demo.replay_posts import Draft, schedule
 from pipeline import clock
 from pipeline.inven import visits
+from pipeline.live.records import Feedback
 from pipeline.live.store import Store
 from tests.flows.conftest import Place
 from tests.support.replay_server import Clock, ReplayServer, drafts, page
@@ -82,3 +85,29 @@ def test_a_changed_site_is_a_failed_task_with_the_url_while_posts_come_from_the_
     row = json.loads(artifacts(place, "crawl-report")[0]["data"])[0]
     assert (row["board"], row["new"]) == ("전사", 151)
     assert changed in row["problem"]
+
+
+@pytest.mark.parametrize("flow", ["crawl", "learn"])
+def test_a_locked_database_is_one_sentence_and_the_next_run_goes_on(
+    place: Place, site: ReplayServer, tmp_path: Path, flow: str
+) -> None:
+    path = tmp_path / "live.db"
+    where = {"INVEN_URL": site.url, "DATABASE_URL": f"sqlite:///{path}"}
+    hurried = f"from pipeline import database; database.PATIENCE = 0.2; import flows.{flow} as f; f.main()"
+    with Store(where["DATABASE_URL"]) as store:
+        for _ in range(3):
+            store.add_feedback(Feedback("글", 1))  # enough for an archive: the learn flow has something to write
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        done = place.python("-c", hurried, **where)
+        assert done.returncode == 1, done.stderr[-3000:]
+        assert "is locked by another program" in done.stderr.splitlines()[-1]
+        assert str(path) in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr + done.stdout
+        (run,) = place.api("/flow_runs/filter", sort="START_TIME_DESC", limit=1)
+        assert (run["state_type"], "locked" in str(run["state"]["message"])) == ("FAILED", True)  # type: ignore[index]
+    if flow == "crawl":
+        done = place.python("-c", hurried, **where)
+        assert done.returncode == 0, done.stderr[-3000:]
+        with Store(where["DATABASE_URL"]) as store:
+            assert store.count_pending()[0] == 154

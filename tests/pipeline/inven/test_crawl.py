@@ -1,6 +1,8 @@
 """Walks over the replay: no post lost, none doubled, none asked for twice, and a site that changes stops us."""
 
 import asyncio
+import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -430,6 +432,16 @@ def test_the_quarantine_stays_small(tmp_path: Path, monkeypatch: Any) -> None:
         quarantine.keep(tmp_path, f"page-{n}", b"y")
     assert len(list(tmp_path.iterdir())) == 3
     assert (tmp_path / "page-5.html").read_bytes() == b"y"
+
+
+def test_files_dated_ahead_leave_the_quarantine_before_those_of_today(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(quarantine, "MOST_FILES", 3)
+    for n in range(3):
+        ahead = time.time() + 10 * 365 * 86400
+        os.utime(quarantine.keep(tmp_path, f"old-{n}", b"x"), (ahead, ahead))
+    for n in range(3):
+        assert quarantine.keep(tmp_path, f"new-{n}", b"x").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new-0.html", "new-1.html", "new-2.html"]
 
 
 def test_a_report_reads_as_a_line() -> None:

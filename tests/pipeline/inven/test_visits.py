@@ -162,6 +162,14 @@ def test_a_board_that_refuses_is_left_alone_by_later_runs_too(serve: Serve, stor
     assert store.last_visit(BOARD) == Visit(START + minutes(wait))
 
 
+def test_a_block_that_a_wrong_clock_wrote_is_not_believed(store: Store) -> None:
+    visits.block(store, BOARD, START + timedelta(days=3650) + timedelta(seconds=COOL_DOWN))
+    assert due_after(store, 0)
+    visits.block(store, BOARD, START + timedelta(seconds=COOL_DOWN))
+    assert not due_after(store, 0)
+    assert not due_after(store, -20)  # set back by as much as clocks are corrected
+
+
 # --- robots.txt from run to run -----------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tracemalloc
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -85,6 +85,17 @@ def test_bad_rows_are_listed_with_their_lines_and_the_others_go_in(store: Store,
     ):
         assert words in said
     assert [row[1] for row in rows_of(store)] == [1, 9]
+
+
+def test_posts_are_never_dated_ahead(store: Store, tmp_path: Path) -> None:
+    path = old_file(tmp_path / "all_posts.csv", ("전사", 1, "제목", "본문", ""))
+    ahead = clock.now() + timedelta(days=400)
+    with pytest.raises(DataFileError, match="lies in the future"):
+        import_posts(store, path, ahead.date())
+    os.utime(path, (ahead.timestamp(), ahead.timestamp()))
+    import_posts(store, path)
+    with store.reading() as connection:
+        assert connection.scalar(select(posts_table.c.posted_at)) <= clock.iso(clock.now())
 
 
 @pytest.mark.parametrize(
