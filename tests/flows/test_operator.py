@@ -93,7 +93,7 @@ def test_a_locked_database_is_one_sentence_and_the_next_run_goes_on(
 ) -> None:
     path = tmp_path / "live.db"
     where = {"INVEN_URL": site.url, "DATABASE_URL": f"sqlite:///{path}"}
-    hurried = f"from pipeline import database; database.PATIENCE = 0.2; import flows.{flow} as f; f.main()"
+    hurried = f"from pipeline.live import database; database.PATIENCE = 0.2; import flows.{flow} as f; f.main()"
     with Store(where["DATABASE_URL"]) as store:
         for _ in range(3):
             store.add_feedback(Feedback("글", 1))  # enough for an archive: the learn flow has something to write
