@@ -15,8 +15,8 @@ from typing import Any
 
 from pipeline.files import write_json
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = Path(__file__).resolve().parent / "results"
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +53,27 @@ def report(bench: str, rows: Sequence[Row], **about: Any) -> None:
 def earlier(bench: str) -> list[Row]:
     """The rows that `benchmarks/results/{bench}.json` holds; none where there is no such file."""
     path = RESULTS / f"{bench}.json"
-    if not path.exists():
-        return []
-    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-    return [Row(**{name: value for name, value in row.items() if name != "ratio"}) for row in rows]
+    return rows_of(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else []
+
+
+def rows_of(document: dict[str, Any]) -> list[Row]:
+    """The rows of a result as its file holds it."""
+    return [Row(**{name: value for name, value in row.items() if name != "ratio"}) for row in document["rows"]]
 
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
     lines = ["| measure | ours | unit | baseline | ratio |", "|---|---:|---|---|---:|"]
     for row in rows:
-        baseline = "–" if row.baseline is None else f"{row.baseline:,.4g} ({row.baseline_name})"
+        baseline = "–" if row.baseline is None else f"{number(row.baseline)} ({row.baseline_name})"
         ratio = "–" if row.ratio is None else f"{row.ratio:.3g}"
-        lines.append(f"| `{row.measure}` | {row.ours:,.4g} | {row.unit} | {baseline} | {ratio} |")
+        lines.append(f"| `{row.measure}` | {number(row.ours)} | {row.unit} | {baseline} | {ratio} |")
     return "\n".join(lines)
+
+
+def number(value: float) -> str:
+    """Four significant digits, and never fewer than the whole number has: 0.6851, 1,507, 56,670."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def commit() -> str:
