@@ -91,7 +91,7 @@ def test_the_lock_is_tried_again_before_it_is_given_up(
         threading.Timer(0.6, other.rollback).start()  # later than one try, sooner than two
         with caplog.at_level(logging.WARNING):
             assert store.add_posts([make_post(1)]) == 1
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "pipeline.database"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "pipeline.live.database"]
     assert "locked by another program" in line
 
 
