@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.collected import Comment, Visit
 from pipeline.label.answer import Answer
-from pipeline.store import Feedback, Post, Prediction, Store, StoreError
-from pipeline.tables import posts
 from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from pipeline import clock, database
+from pipeline.live.database import StoreError
+from pipeline.live.records import Comment, Feedback, Post, Prediction, Visit
+from pipeline.live.store import Store
+from pipeline.live.tables import posts
 
 MakePost = Callable[..., Post]
 # Everything that writes, by name.
