@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pipeline.label.answer import Answer
 from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from pipeline import clock, database
 from pipeline.live.database import StoreError
-from pipeline.live.records import Comment, Feedback, Post, Prediction, Visit
+from pipeline.live.records import Answer, Comment, Feedback, Post, Prediction, Visit
 from pipeline.live.store import Store
 from pipeline.live.tables import posts
 
