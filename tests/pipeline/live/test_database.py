@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import event, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
-from pipeline import clock, database
+from pipeline import clock
+from pipeline.live import database
 from pipeline.live.database import StoreError
 from pipeline.live.records import Answer, Comment, Feedback, Post, Prediction, Visit
 from pipeline.live.store import Store
