@@ -69,6 +69,12 @@ class Site:
         """The path below which the page is served: "" or /pulse."""
         return urlsplit(self.root_path).path
 
+    @property
+    def origin(self) -> str:
+        """Scheme and host of the whole address, where one is given: https://example.org."""
+        parts = urlsplit(self.root_path)
+        return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
     def trusts(self, peer: str) -> bool:
         """Whether this address is a proxy's whose word counts."""
         try:
@@ -153,7 +159,7 @@ class Guard:
         if origin is None:
             return True
         _, _, host = origin.partition("://")
-        if host in hosts:
+        if host in hosts or origin == self._site.origin:
             return True
         # A proxy that hands on another Host than the visitor's: then the site's own names count.
         named = Site(hosts=self._site.hosts)

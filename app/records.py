@@ -45,8 +45,13 @@ class ClassifierLike(Protocol):
 
 
 class ModelProvider(Protocol):
-    """Gives the model in production, None before the first one (`pipeline.serve.classifier.ProductionModel`)."""
+    """Gives the model in production, None before the first one (`pipeline.serve.production.ProductionModel`).
 
+    `warming_up`: the first one is there and about to answer. Neither may wait.
+    """
+
+    @property
+    def warming_up(self) -> bool: ...
     def current(self) -> ClassifierLike | None: ...
 
 
@@ -88,13 +93,14 @@ class Dashboard:
     total_posts: int  # in the database, whatever the filters
     collected_at: str | None  # ISO 8601, of the newest post in order of collection
     model_version: str | None
+    warming_up: bool  # no model answers yet, but one is being loaded
     progress: Progress
     fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """One analysed text, normalised. Without a model `verdict` and `version` are None.
+    """One analysed text, normalised. Without a model `verdict` and `version` are None; `warming_up`: one is on its way.
 
     `suspect` is the collected post that the text is of: its title may be shown, the text may not.
     """
@@ -104,6 +110,7 @@ class Analysis:
     verdict: VerdictLike | None
     version: str | None
     suspect: Suspect | None = None
+    warming_up: bool = False
 
     @property
     def shown(self) -> str:

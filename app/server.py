@@ -7,8 +7,8 @@ import asyncio
 import errno
 import logging
 import socket
-import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,7 @@ def create_app(services: "Services", site: Site | None = None) -> FastAPI:
             "ready": database and classifier is not None,
             "database": database,
             "model": classifier.version if classifier else None,
+            "warming_up": services.warming_up,
         }
         return JSONResponse(body, status_code=200 if body["ready"] else 503)
 
@@ -167,19 +168,18 @@ def main() -> None:
     site = Site.of(here)
 
     from app.services import Services
-    from pipeline.serve.classifier import ProductionModel
     from pipeline.serve.keywords import load_stopwords
+    from pipeline.serve.production import ProductionModel
 
     model = ProductionModel()
     services = Services(store, model, chunk_size=chunk_size, archive_size=archive_size, stopwords=load_stopwords())
 
     def make() -> FastAPI:
         app = create_app(services, site)
-        # The first load takes seconds; the page opens meanwhile.
-        threading.Thread(target=services.classifier, name="load-model", daemon=True).start()
+        watched.enter_context(model.watched())  # loading takes seconds; the page opens meanwhile
         return app
 
-    with store:
+    with store, ExitStack() as watched:
         serve(listener, make, site)
 
 

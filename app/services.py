@@ -104,7 +104,7 @@ class Services:
         newest = charts.newest(selection)
         summary = self._store.summary()
         collected_at = self._store.last_collected_at()
-        classifier = self.classifier()
+        warming_up, classifier = self.warming_up, self.classifier()
         version = classifier.version if classifier else None
         progress = Progress(summary["pending_posts"], self._sizes[0], summary["pending_feedback"], self._sizes[1])
         visible = (
@@ -117,6 +117,7 @@ class Services:
             summary["posts"],
             collected_at,
             version,
+            warming_up and classifier is None,
             progress,
         )
         return Dashboard(
@@ -131,6 +132,7 @@ class Services:
             total_posts=summary["posts"],
             collected_at=collected_at,
             model_version=version,
+            warming_up=warming_up and classifier is None,
             progress=progress,
             fingerprint=hashlib.sha256(repr(visible).encode()).hexdigest(),
         )
@@ -171,6 +173,11 @@ class Services:
             log.exception("the production model can't be loaded")
             return None
 
+    @property
+    def warming_up(self) -> bool:
+        """Whether the first model is being loaded."""
+        return self._model.warming_up
+
     def database_works(self) -> bool:
         """Whether a row can be read from the database."""
         try:
@@ -208,7 +215,7 @@ class Services:
         return self._judge(suspect.text, suspect)
 
     def _judge(self, cleaned: str, suspect: Suspect | None = None) -> Analysis:
-        classifier = self.classifier()
+        warming_up, classifier = self.warming_up, self.classifier()
         try:
             # The words of a post are not explained: together they would be the post.
             verdict = classifier.predict([cleaned], explain=suspect is None)[0] if classifier else None
@@ -221,6 +228,7 @@ class Services:
             verdict=verdict,
             version=classifier.version if classifier else None,
             suspect=suspect,
+            warming_up=warming_up and classifier is None,
         )
 
     def add_feedback(self, analysis: Analysis | None, label: int | None, *, client: str, session: str) -> int:

@@ -19,6 +19,7 @@ from pipeline.model import confidence as abstain
 from pipeline.model.folder import has_champion
 from pipeline.model.token_cache import CachedTokenizer
 from pipeline.serve.classifier import Classifier
+from pipeline.serve.production import smoke_error
 
 _RELIABILITY = ("low", "high", "rows", "confidence", "accuracy")
 _ABSTAIN = ("threshold", "kept", "coverage", "precision")
@@ -123,16 +124,3 @@ def _write_suspects(metadata: dict[str, Any], params: dict[str, Any]) -> dict[st
     listed = suspects.suspect_rows(examples, rows, probabilities) if probabilities is not None else []
     write_csv(SUSPECTS_FILE, listed, suspects.COLUMNS)
     return {"checked": len(rows) if probabilities is not None else 0, "flagged": len(listed)}
-
-
-_TEXTS = ("이번 패치 진짜 최고다 너무 재밌어", "사냥터 추천 좀 해주세요", "버그투성이에 하향까지 노답이네")
-
-
-def smoke_error(model: Classifier) -> str:
-    """Empty when the model answers sensibly; else what is wrong with its answers."""
-    probabilities = model.probabilities(_TEXTS)
-    if not np.isfinite(probabilities).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-6):
-        return "its probabilities are not finite or do not sum to one"
-    if np.allclose(probabilities, probabilities[0], atol=1e-6):
-        return "it answers every text alike"
-    return ""

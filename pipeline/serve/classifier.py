@@ -1,7 +1,5 @@
-"""The thing that serves a model: texts in, verdicts out. Thread-safe, no pickle, swaps to a new version by itself."""
+"""A loaded model: texts in, verdicts out. Thread-safe, no pickle. `pipeline.serve.production` swaps them."""
 
-import gc
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from pipeline.hashing import file_hash
 from pipeline.layout import PRODUCTION
 from pipeline.model.confidence import calibrate
 from pipeline.model.features import Vocabulary
-from pipeline.model.folder import METADATA_FILE, read_metadata
+from pipeline.model.folder import read_metadata
 from pipeline.model.network import MODEL_FILE, load_network
 from pipeline.model.token_cache import CachedTokenizer
 from pipeline.text import Tokenizer, for_model, normalise, tokenizer
@@ -143,36 +141,3 @@ def _batches(read: Sequence[str], tokens: Sequence[Sequence[str]]) -> Iterator[l
         widest = max(widest, grams)
     if batch:
         yield batch
-
-
-class ProductionModel:
-    """The model in production, re-read when its metadata changes (promotion, checkout, restore)."""
-
-    def __init__(self, folder: Path = PRODUCTION) -> None:
-        self._folder = folder
-        self._lock = threading.Lock()
-        self._seen: tuple[int, int, int] | None = None
-        self._classifier: Classifier | None = None
-
-    def current(self) -> Classifier | None:
-        """The classifier in production, None before the first model. Keeps the old one while files change."""
-        path = self._folder / METADATA_FILE
-        try:
-            stat = path.stat()
-        except OSError:
-            return self._classifier  # nothing yet, or DVC is just replacing the folder
-        seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if seen != self._seen:
-            with self._lock:
-                if seen != self._seen:
-                    try:
-                        # DVC links files: an unchanged version keeps the model that is loaded.
-                        if not self._classifier or read_metadata(self._folder)["version"] != self._classifier.version:
-                            self._classifier = Classifier.load(self._folder)
-                            # Networks are full of circles, and Python looks for them rarely: 12 MB a model piled up.
-                            gc.collect()
-                        self._seen = seen
-                    except (DataFileError, OSError, ValueError):
-                        if self._classifier is None:
-                            return None  # half of the folder is there: the next call tries again
-        return self._classifier

@@ -32,14 +32,14 @@ def test_health_and_readiness(world):
     assert httpx.get(f"{running.url}/healthz").json() == {"status": "ok"}
     answer = httpx.get(f"{running.url}/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"ready": True, "database": True, "model": VERSION}
+    assert answer.json() == {"ready": True, "database": True, "model": VERSION, "warming_up": False}
     model.classifier = None
     try:
         answer = httpx.get(f"{running.url}/readyz")
     finally:
         model.classifier = WordClassifier()
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "database": True, "model": None}
+    assert answer.json() == {"ready": False, "database": True, "model": None, "warming_up": False}
 
 
 def test_a_database_that_went_away_is_not_ready(tmp_path: Path):

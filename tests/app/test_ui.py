@@ -198,6 +198,20 @@ def test_a_phone_needs_no_sideways_scrolling(browser, world):
         assert page.evaluate("document.documentElement.lang") == "ko"
 
 
+def test_while_the_first_model_is_loaded_the_page_says_so(browser, tmp_path: Path, expect):
+    model = Model(warming_up=True)
+    with Store(f"sqlite:///{tmp_path / 'live.db'}") as store:
+        fill(store, clock.now())
+        with Running(services_of(store, model)) as running, visit(browser, running.url) as page:
+            expect(page.get_by_role("status").filter(has_text="모델을 준비하고 있습니다")).to_be_visible()
+            page.get_by_role("tab", name=LIVE).click()
+            analyse(page, "비숍 갓캐")
+            expect(page.get_by_text("모델을 준비하고 있습니다. 잠시 뒤에 다시 분석해 주세요")).to_be_visible()
+            model.classifier, model.warming_up = WordClassifier(), False
+            page.get_by_role("button", name="분석", exact=True).click()
+            expect(page.get_by_text(f"모델 버전 {VERSION}")).to_be_visible()
+
+
 def test_first_day_without_posts_or_model(browser, tmp_path: Path, expect):
     with Store(f"sqlite:///{tmp_path / 'empty.db'}") as store:
         with Running(services_of(store, Model())) as running, visit(browser, running.url) as page:

@@ -63,8 +63,8 @@ class WordClassifier:
 class Model:
     """A model provider whose model can be taken away."""
 
-    def __init__(self, classifier: Any = None) -> None:
-        self.classifier = classifier
+    def __init__(self, classifier: Any = None, warming_up: bool = False) -> None:
+        self.classifier, self.warming_up = classifier, warming_up
 
     def current(self) -> Any:
         """The classifier, or None."""

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.evaluate.run import smoke_error
 from pipeline.files import write_json
 from pipeline.hashing import file_hash
 from pipeline.model.folder import METADATA_FILE, read_metadata
 from pipeline.model.network import MODEL_FILE, load_network, save_network
 from pipeline.serve.classifier import Classifier
+from pipeline.serve.production import smoke_error
 
 
 @pytest.mark.parametrize(("value", "message"), [(None, ""), (0.0, "answers every text alike"), (np.nan, "not finite")])

@@ -1,9 +1,5 @@
-"""The thing that serves a model."""
+"""A loaded model."""
 
-import gc
-import json
-import os
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,9 +14,8 @@ from pipeline.model.features import VOCABULARY_FILE, Vocabulary
 from pipeline.model.folder import METADATA_FILE, read_metadata
 from pipeline.model.network import MODEL_FILE, load_network
 from pipeline.model.token_cache import CACHE
-from pipeline.release.promote import replace_folder
 from pipeline.serve import classifier as module
-from pipeline.serve.classifier import Classifier, ProductionModel
+from pipeline.serve.classifier import Classifier
 from pipeline.text import for_model, tokenizer
 from tests.pipeline.conftest import TINY_VERSION
 
@@ -197,91 +192,6 @@ def test_broken_metadata_is_named(tmp_path: Path, data: bytes) -> None:
     (tmp_path / METADATA_FILE).write_bytes(data)
     with pytest.raises(DataFileError, match=r"metadata\.json .*restores it"):
         read_metadata(tmp_path)
-
-
-# --- production -----------------------------------------------------------------------------------------
-
-
-def test_before_the_first_model_there_is_none(tmp_path: Path, model_copy: ModelCopy) -> None:
-    production = ProductionModel(tmp_path / "production")
-    assert production.current() is None
-    model_copy(tmp_path / "production", OLD)
-    found = production.current()
-    assert found is not None
-    assert found.version == OLD
-
-
-def test_a_new_version_is_taken_up_and_back(tmp_path: Path, model_copy: ModelCopy) -> None:
-    old, new = model_copy(tmp_path / "old", OLD), model_copy(tmp_path / "new", NEW)
-    production = ProductionModel(tmp_path / "production")
-    for source, version in ((old, OLD), (new, NEW), (old, OLD)):
-        replace_folder(source, tmp_path / "production")
-        found = production.current()
-        assert found is not None
-        assert found.version == version
-        assert production.current() is found  # nothing changed: nothing is loaded again
-    # DVC may put the same version there anew: the loaded model stays.
-    os.utime(tmp_path / "production" / METADATA_FILE, (1, 1))
-    assert production.current() is found
-
-
-@pytest.mark.parametrize("half", ["no model", "half a model", "half a vocabulary", "half metadata"])
-def test_a_half_written_folder_keeps_the_old_model(tmp_path: Path, model_copy: ModelCopy, half: str) -> None:
-    folder = model_copy(tmp_path / "production", OLD)
-    production = ProductionModel(folder)
-    before = production.current()
-    assert before is not None
-    new = model_copy(tmp_path / "new", NEW)
-    replace_folder(new, folder)
-    name = {"model": MODEL_FILE, "vocabulary": VOCABULARY_FILE, "metadata": METADATA_FILE}[half.split()[-1]]
-    data = (folder / name).read_bytes()
-    (folder / name).unlink()
-    if half.startswith("half"):
-        (folder / name).write_bytes(data[: len(data) // 2])
-    assert production.current() is before
-    assert ProductionModel(folder).current() is None  # a new process waits for the rest
-    (folder / name).write_bytes(data)
-    after = production.current()
-    assert after is not None
-    assert after.version == NEW
-
-
-def test_models_that_were_replaced_are_freed(tmp_path: Path, model_copy: ModelCopy) -> None:
-    def graphs() -> int:
-        return sum(type(thing).__name__ == "FuncGraph" for thing in gc.get_objects())
-
-    models = [model_copy(tmp_path / version, version) for version in (OLD, NEW)]
-    production = ProductionModel(tmp_path / "production")
-    counts = []
-    for n in range(4):
-        replace_folder(models[n % 2], tmp_path / "production")
-        assert production.current() is not None
-        counts.append(graphs())
-    assert counts == [counts[0]] * 4
-
-
-def test_a_removed_folder_keeps_the_old_model(tmp_path: Path, model_copy: ModelCopy) -> None:
-    folder = model_copy(tmp_path / "production", OLD)
-    production = ProductionModel(folder)
-    before = production.current()
-    shutil.rmtree(folder)
-    assert before is not None
-    assert production.current() is before
-
-
-def test_threads_that_swap_at_once_see_one_new_model(tmp_path: Path, model_copy: ModelCopy) -> None:
-    folder = model_copy(tmp_path / "production", OLD)
-    production = ProductionModel(folder)
-    with ThreadPoolExecutor(8) as pool:
-        assert len({id(found) for found in pool.map(lambda _: production.current(), range(16))}) == 1
-    metadata = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
-    write_json(folder / METADATA_FILE, {**metadata, "version": NEW})
-    with ThreadPoolExecutor(8) as pool:
-        versions = [found.version for found in pool.map(lambda _: production.current(), range(16)) if found]
-    assert set(versions) <= {OLD, NEW}
-    found = production.current()
-    assert found is not None
-    assert found.version == NEW
 
 
 def test_new_metadata_beside_old_weights_is_not_loaded(tmp_path: Path, model_copy: ModelCopy) -> None:
