@@ -19,7 +19,6 @@ from prefect.events import emit_event
 from prefect.states import Completed, Failed, State
 
 from flows import home
-from flows.lock import Busy, only_run
 from flows.score import score_new
 from pipeline import clock, settings
 from pipeline.boards import board
@@ -31,6 +30,7 @@ from pipeline.inven.polite import InvenError
 from pipeline.inven.report import BoardReport
 from pipeline.live.database import StoreError
 from pipeline.live.store import Store
+from pipeline.lock import Busy, only_run
 
 LEARN_EVENT = "maple.posts.threshold-crossed"
 WALK_EVERY = 600.0  # seconds between walks over all boards while a backfill is at work

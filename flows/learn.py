@@ -7,6 +7,7 @@ It holds no memory of its own: killed anywhere, the next run finishes the same w
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -15,25 +16,24 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import Completed, Failed
 
 from flows import home
-from flows.lock import Busy, only_run
 from flows.score import score_new
 from pipeline import settings
 from pipeline.errors import run
-from pipeline.files import read_csv
 from pipeline.freeze import due as gate
-from pipeline.freeze.commit import freeze_archive, freeze_chunk
-from pipeline.freeze.cut import write_chunk
+from pipeline.freeze.catalog import read_catalog
+from pipeline.freeze.commit import freeze_archive, freeze_chunk, keep_window, take_labelled
+from pipeline.freeze.numbers import assign
 from pipeline.freeze.repository import Repository
-from pipeline.label.chunk import label_chunk
+from pipeline.freeze.window import to_label
+from pipeline.label.chunk import label_chunk, live_labels
 from pipeline.label.estimate import Estimate, Eta
-from pipeline.label.records import LabelError, LabelReport, Progress
-from pipeline.layout import labeled_path
+from pipeline.label.records import CoverageError, LabelError, LabelReport, Progress, QualityError
 from pipeline.live.database import StoreError
 from pipeline.live.store import Store
+from pipeline.lock import LEARN, Busy, only_run
 from pipeline.release.model import release_model
 
 _PROGRESS_EVERY_S = 5.0
-LABELED_COLUMNS = ("board_id", "post_id", "label", "confidence", "labeler")
 
 
 @task(name="archive-feedback", task_run_name="archive-feedback-{number:04d}", cache_policy=NO_CACHE)
@@ -44,9 +44,8 @@ def archive_feedback(repository: Any, store: Any, number: int) -> str:
 
 @task(name="label-chunk", task_run_name="label-chunk-{number:04d}", cache_policy=NO_CACHE)
 async def label(store: Any, number: int) -> LabelReport:
-    """Write the raw chunk and label it, with progress on Prefect's page."""
+    """Label a raw chunk, with progress on Prefect's page."""
     name = f"{number:04d}"
-    write_chunk(store, name)
     artifact = await acreate_progress_artifact(progress=0.0, key=f"label-{name}", description=f"Labelling chunk {name}")
     logger, eta = get_run_logger(), Eta()
     loop, shown = asyncio.get_running_loop(), time.monotonic()
@@ -80,21 +79,7 @@ async def label(store: Any, number: int) -> LabelReport:
 @task(name="freeze-chunk", task_run_name="freeze-chunk-{number:04d}", cache_policy=NO_CACHE)
 def freeze(repository: Any, store: Any, number: int) -> str:
     """Record the labelled chunk in DVC and Git, and its labels beside the live posts. Returns the tag."""
-    store.set_post_labels(
-        [
-            {
-                "board_id": int(row["board_id"]),
-                "post_id": int(row["post_id"]),
-                "label": int(row["label"]),
-                "confidence": float(row["confidence"]) if row["confidence"] else None,
-                "labeler": row["labeler"],
-            }
-            for row in read_csv(
-                labeled_path(f"{number:04d}"), ("board_id", "post_id", "label", "confidence", "labeler")
-            )
-            if row["label"]
-        ]
-    )
+    store.set_post_labels(live_labels(f"{number:04d}"))
     return freeze_chunk(repository, number, settings.params("catalog")["window"])
 
 
@@ -108,7 +93,7 @@ def train_and_release(repository: Any) -> dict[str, Any]:
 async def learn(reason: str = "schedule") -> Any:
     """One look, and everything that is due. Raises what stopped it: the message says what to do."""
     try:
-        with only_run("learn"), Store(settings.load().database_url) as store:
+        with only_run(LEARN), Store(settings.load().database_url) as store:
             return await _learn(store, Repository(), reason)
     except Busy as error:
         return Completed(message=str(error))
@@ -117,42 +102,62 @@ async def learn(reason: str = "schedule") -> Any:
 
 
 async def _learn(store: Store, repository: Repository, reason: str) -> Any:
-    logger = get_run_logger()
-    size, archive_size = settings.params("cut")["size"], settings.params("archive")["size"]
-    due = await asyncio.to_thread(gate.look, store, repository, posts_needed=size, corrections_needed=archive_size)
+    logger, window = get_run_logger(), settings.params("catalog")["window"]
+    sizes = {
+        "posts_needed": settings.params("cut")["size"],
+        "corrections_needed": settings.params("archive")["size"],
+    }
+    due = await asyncio.to_thread(gate.look, store, repository, **sizes)
     if not due.anything:
         return Completed(message=str(due))
     logger.info("due (%s): %s", reason, due)
     await asyncio.to_thread(repository.require_ready)
+    await asyncio.to_thread(assign, store, repository, **sizes)
+    due = await asyncio.to_thread(gate.look, store, repository, **sizes)
+    await asyncio.to_thread(keep_window, repository, window, due.open_chunks)
 
     # People's corrections first: they do not wait for an LLM server that may be down.
-    store.assign_archive(archive_size, after=repository.last_number("feedback"))
-    for number in range(repository.last_number("feedback") + 1, store.last_archive() + 1):
+    for number in due.open_archives:
         logger.info("frozen: %s", await asyncio.to_thread(archive_feedback, repository, store, number))
-
-    while store.assign_chunk(size, after=repository.last_number("chunk")) is not None:
-        pass
-    label_problem: LabelError | None = None
-    try:
-        for number in range(repository.last_number("chunk") + 1, store.last_chunk() + 1):
-            report = await label(store, number)
-            logger.info("labelled chunk %s: %s", report.chunk, report.counts)
-            for warning in report.warnings:
-                logger.warning("chunk %s: %s", report.chunk, warning)
-            logger.info("frozen: %s", await asyncio.to_thread(freeze, repository, store, number))
-    except LabelError as problem:
-        label_problem = problem  # said at the end; what is frozen already is learned from first
+    newest, older = await asyncio.to_thread(to_label, due.open_chunks, store, read_catalog(), window)
+    problem = await _label_and_freeze(store, repository, newest)
 
     message = str(due)
-    if await asyncio.to_thread(repository.untrained):
+    if await asyncio.to_thread(lambda: bool(repository.begun() or repository.untrained())):
         decision = await asyncio.to_thread(train_and_release, repository)
         message = f"model-{decision['challenger']} {decision['verdict']}: {'; '.join(decision['reasons'])}"
         logger.info(message)
         await acreate_markdown_artifact(key="release", markdown=_report(decision))
     logger.info(await asyncio.to_thread(score_new, store, settings.params("score")["batch"]))
-    if label_problem:
-        raise label_problem
+    # Posts too old to train on: one chunk a run, so that nothing new waits behind a backfill.
+    problem = problem or await _label_and_freeze(store, repository, older[:1])
+    if problem:
+        raise problem
     return Completed(message=message)
+
+
+async def _label_and_freeze(store: Store, repository: Repository, numbers: Sequence[int]) -> LabelError | None:
+    """Label and freeze chunks one after another. Returns the first problem, to be said when all else is done.
+
+    A chunk that can't be labelled keeps none of the others back; a server that does not answer ends it.
+    """
+    logger, first = get_run_logger(), None
+    for number in numbers:
+        try:
+            if await asyncio.to_thread(take_labelled, repository, store, number):
+                logger.info("chunk %04d has its labels: from a run that was killed, or from another branch", number)
+            else:
+                report = await label(store, number)
+                logger.info("labelled chunk %s: %s", report.chunk, report.counts)
+                for warning in report.warnings:
+                    logger.warning("chunk %s: %s", report.chunk, warning)
+        except (CoverageError, QualityError) as problem:
+            first = first or problem
+            continue
+        except LabelError as problem:
+            return first or problem
+        logger.info("frozen: %s", await asyncio.to_thread(freeze, repository, store, number))
+    return first
 
 
 def _report(decision: dict[str, Any]) -> str:

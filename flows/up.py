@@ -17,11 +17,10 @@ from pipeline import errors, settings
 from pipeline.environment import is_this_machine
 from pipeline.errors import UserError
 from pipeline.freeze.repository import Repository
-from pipeline.layout import BASE_FILE, NO_CHAMPION
+from pipeline.layout import BASE_FILE
 from pipeline.learn.base import read_base
 from pipeline.live.store import Store
-from pipeline.model.folder import production_version
-from pipeline.release.model import release_model
+from pipeline.release.first import see_to_model
 from pipeline.settings import Settings
 
 
@@ -101,9 +100,7 @@ def main() -> int:
     print("Everything is there.")
     if given.check:
         return 0
-    if production_version() == NO_CHAMPION:
-        print("No model yet: training the base model from the base file (about a minute) …", flush=True)
-        print(f"  released model-{release_model(Repository())['challenger']}", flush=True)
+    see_to_model(Repository(), lambda text: print(text, flush=True))
     print(f"Page: http://{here.app_host}:{here.app_port}   Prefect: http://127.0.0.1:{port}   Ctrl-C stops all.")
     print(f"Prefect's page asks for a login: {home.PROFILES} has it, and nobody else can read that file.")
     return run_all()

@@ -16,8 +16,8 @@ from pipeline.layout import ARCHIVE_COLUMNS, archive_path
 from pipeline.live.store import Store
 
 
-def write_archive(store: Store, number: str, root: Path = Path()) -> Path:
-    """Write an assigned archive, or a range of them. Raises DataFileError when a member has no row."""
+def archive_rows(store: Store, number: str) -> list[dict[str, Any]]:
+    """The corrections of an assigned archive, or of a range of them. Raises DataFileError when a member has none."""
     first, last = int(number.split("-")[0]), int(number.split("-")[-1])
     rows: list[dict[str, Any]] = []
     for member in range(first, last + 1):
@@ -28,8 +28,13 @@ def write_archive(store: Store, number: str, root: Path = Path()) -> Path:
                 f"`git checkout feedback-{member:04d} && dvc pull` brings the file back"
             )
         rows.extend({**row, "sentiment": SENTIMENTS[row["label"]]} for row in found)
+    return rows
+
+
+def write_archive(store: Store, number: str, root: Path = Path()) -> Path:
+    """Write an assigned archive, or a range of them. Raises DataFileError when a member has no row."""
     path = archive_path(number, root)
-    write_csv(path, rows, ARCHIVE_COLUMNS)
+    write_csv(path, archive_rows(store, number), ARCHIVE_COLUMNS)
     return path
 
 

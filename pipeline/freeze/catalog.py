@@ -2,9 +2,14 @@
 
 DVC reads it as vars (`dvc.yaml` makes one frozen stage for each chunk and archive) and as params (`prepare`,
 `train`, `champion` depend on exactly the keys they use). Only the learn flow writes it.
+
+The window: the `catalog.window` chunks with the newest *posts* train, by the median time at which a chunk's posts were
+posted, not by its number. So a backfill of old posts pushes nothing out. Its chunks are labelled, frozen and kept like
+all others; they train while they are among the newest (the window is not full yet, say), and leave it first.
 """
 
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,30 +36,76 @@ class Catalog:
     chunks: tuple[str, ...]
     archives: tuple[str, ...]
 
-    def with_chunk(self, chunk: str, window: int) -> "Catalog":
-        """The catalog with this chunk as its newest, at most `window` of them."""
-        chunks = tuple(sorted({*self.chunks, chunk}, key=int))
-        return replace(self, chunks=chunks[-window:])
+    def with_chunk(self, chunk: str, window: int, posted: Mapping[str, str] | None = None) -> "Catalog":
+        """The catalog with this chunk, if it is one of the `window` newest.
+
+        `posted`: the time of each chunk's posts (`pipeline.freeze.window`), oldest first as text. Chunks without one
+        are as old as the chunk before them; where no time is known the number decides.
+        """
+        return replace(self, chunks=by_time({*self.chunks, chunk}, posted or {})[-window:])
 
     def with_archive(self, archive: str, window: int) -> "Catalog":
-        """The catalog with this archive. More than `window` archives: the oldest become one; none leaves."""
+        """The catalog with this archive. More than `window` archives: the oldest are joined; none leaves.
+
+        Only neighbours are joined, so that `0003-0007` names what it holds: where another branch or machine has frozen
+        a number between two of ours, they stay two.
+        """
         archives = list(self.archives)
-        if archive not in archives:
-            archives.append(archive)
-        if len(archives) > window:
-            surplus = len(archives) - window + 1
-            first, last = archives[0].split("-")[0], archives[surplus - 1].split("-")[-1]
-            archives = [f"{first}-{last}", *archives[surplus:]]
+        if first_number(archive) not in self.numbers("feedback"):
+            archives = sorted([*archives, archive], key=first_number)
+        while len(archives) > window and (at := _joint(archives)) is not None:
+            archives[at : at + 2] = [f"{archives[at].split('-')[0]}-{archives[at + 1].split('-')[-1]}"]
         return replace(self, archives=tuple(archives))
+
+    def numbers(self, kind: str) -> set[int]:
+        """The numbers of the chunks (`chunk`) or archives (`feedback`) that are listed, joined ones with all theirs."""
+        if kind == "chunk":
+            return {int(chunk) for chunk in self.chunks}
+        return {
+            number for archive in self.archives for number in range(first_number(archive), last_number(archive) + 1)
+        }
+
+
+def by_time(chunks: Iterable[str], posted: Mapping[str, str]) -> tuple[str, ...]:
+    """Chunks, those with the oldest posts first. One without a known time is as old as the number before it."""
+    times, known = {}, ""
+    for chunk in sorted(chunks, key=int):
+        known = posted.get(chunk, known)
+        times[chunk] = known
+    return tuple(sorted(times, key=lambda chunk: (times[chunk], int(chunk))))
+
+
+def first_number(archive: str) -> int:
+    """3 of `0003` and of `0003-0007`."""
+    return int(archive.split("-")[0])
+
+
+def last_number(archive: str) -> int:
+    """3 of `0003`, 7 of `0003-0007`."""
+    return int(archive.split("-")[-1])
+
+
+def _joint(archives: Sequence[str]) -> int | None:
+    """Where the oldest two neighbours begin; None when there are none."""
+    places = range(len(archives) - 1)
+    return next((at for at in places if last_number(archives[at]) + 1 == first_number(archives[at + 1])), None)
 
 
 def read_catalog(path: Path = CATALOG_FILE) -> Catalog:
-    """The catalog. Raises DataFileError naming the key that is missing or malformed."""
+    """The catalog in a file. Raises DataFileError naming the key that is missing or malformed."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return parse_catalog(path.read_text(encoding="utf-8"), path)
     except FileNotFoundError:
         raise DataFileError(f"{path} is missing: `git checkout {path}` restores it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise DataFileError(f"{path} is not valid YAML: {error}") from None
+
+
+def parse_catalog(text: str, path: Path) -> Catalog:
+    """The catalog in a text, which came from `path`. Raises DataFileError as `read_catalog` does."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
         raise DataFileError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(document, dict):
         raise DataFileError(f"{path} is not a mapping: `git checkout {path}` restores it")
@@ -79,10 +130,15 @@ def read_catalog(path: Path = CATALOG_FILE) -> Catalog:
     )
 
 
-def write_catalog(catalog: Catalog, path: Path = CATALOG_FILE) -> None:
-    """Write the catalog in one step; the same catalog, the same bytes."""
+def catalog_text(catalog: Catalog) -> str:
+    """The file: the same catalog, the same text."""
     lines = [f'version: "{catalog.version}"', f'champion: "{catalog.champion}"']
     for key, items in (("chunks", catalog.chunks), ("archives", catalog.archives)):
         lines.append(f"{key}:" if items else f"{key}: []")
         lines.extend(f'- "{item}"' for item in items)
-    write_text(path, _HEADER + "\n".join(lines) + "\n")
+    return _HEADER + "\n".join(lines) + "\n"
+
+
+def write_catalog(catalog: Catalog, path: Path = CATALOG_FILE) -> None:
+    """Write the catalog in one step."""
+    write_text(path, catalog_text(catalog))

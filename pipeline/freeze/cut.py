@@ -6,6 +6,7 @@ a pure function of its rows and can be written again with the same bytes: `pytho
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from pipeline import errors, settings
 from pipeline.files import DataFileError, write_csv
@@ -13,15 +14,20 @@ from pipeline.layout import CHUNK_COLUMNS, raw_path
 from pipeline.live.store import Store
 
 
-def write_chunk(store: Store, number: str, root: Path = Path()) -> Path:
-    """Write the raw chunk of an assigned number. Raises DataFileError when no post carries it."""
+def chunk_rows(store: Store, number: str) -> list[dict[str, Any]]:
+    """The posts of an assigned number. Raises DataFileError when no post carries it."""
     rows = store.posts_of_chunk(int(number))
     if not rows:
         raise DataFileError(
             f"the live database has no post of chunk {number}: `dvc pull {raw_path(number)}` restores the file"
         )
+    return rows
+
+
+def write_chunk(store: Store, number: str, root: Path = Path()) -> Path:
+    """Write the raw chunk of an assigned number. Raises DataFileError when no post carries it."""
     path = raw_path(number, root)
-    write_csv(path, rows, CHUNK_COLUMNS)
+    write_csv(path, chunk_rows(store, number), CHUNK_COLUMNS)
     return path
 
 

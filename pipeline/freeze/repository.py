@@ -1,32 +1,35 @@
 """Git and DVC, as the learn flow needs them: is the checkout fit, commit, tag, push, and pick up after a kill.
 
-Commands run as subprocesses (DVC's maintainers call only its command line stable). Only one process may use
-this at a time: the learn flow holds an OS file lock. What it commits is `OWN_PATHS`, nothing else, ever.
+Only one process may change anything with this at a time: whoever does holds the lock `learn` (`pipeline.lock`). What it
+commits is `OWN_PATHS`, nothing else, ever. Nothing that a killed run had not committed is needed by the next one.
 """
 
-import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
+import logging
+import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
-import yaml
+from pathspec import GitIgnoreSpec
 
-from pipeline.errors import UserError
-from pipeline.files import write_json
+from pipeline import lock
+from pipeline.files import DataFileError, write_bytes
+from pipeline.freeze import commands, dvc_lock, left_locks
+from pipeline.freeze.catalog import Catalog, parse_catalog
+from pipeline.freeze.commands import RepositoryError as RepositoryError
+from pipeline.freeze.history import Commit, History
+from pipeline.freeze.note import Note
+from pipeline.layout import CATALOG_FILE
+
+log = logging.getLogger(__name__)
 
 OWN_PATHS = ("data/catalog.yaml", "dvc.lock", "models/metrics.json")
 # What a model is made by: edits here that are not committed would make a model that no tag can rebuild.
 SOURCE_PATHS = ("dvc.yaml", "params.yaml", "pipeline", "data/gold", "data/dictionaries", "data/base/hand_written.jsonl")
+SET_ASIDE = Path(".run/set-aside")
 _IDENTITY = ("-c", "user.name=Maple Pulse", "-c", "user.email=maple-pulse@localhost")
-_STALE_LOCK_S = 30.0
-
-
-class RepositoryError(UserError):
-    """Git or DVC can't do what is needed. The message says what to do about it."""
+_OPERATIONS = {"MERGE_HEAD": "merge", "CHERRY_PICK_HEAD": "cherry-pick", "REVERT_HEAD": "revert"}
 
 
 class Repository:
@@ -37,44 +40,45 @@ class Repository:
 
     def git(self, *arguments: str) -> str:
         """Standard output of a git command, stripped. Raises RepositoryError with git's own words."""
-        return self._run(["git", *arguments], f"git {arguments[0]}")
+        return commands.git(self.root, *arguments)
 
     def dvc(self, *arguments: str) -> str:
         """Standard output of a dvc command. Waits for DVC's lock. Raises RepositoryError with DVC's own words."""
-        return self._run([sys.executable, "-m", "dvc", "--wait-for-lock", *arguments], f"dvc {arguments[0]}")
-
-    def _run(self, command: Sequence[str], name: str) -> str:
-        environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
-        try:
-            done = subprocess.run(  # noqa: S603 - fixed programs, arguments of our own
-                command, cwd=self.root, env=environment, capture_output=True, text=True, encoding="utf-8", check=False
-            )
-        except FileNotFoundError:
-            raise RepositoryError(f"{command[0]} is not installed or not on the PATH") from None
-        if done.returncode:
-            said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            raise RepositoryError(f"{name} failed: " + "\n".join(said[-15:]))
-        return done.stdout.strip()
+        left_locks.clear_rwlock(self.root)
+        return commands.dvc(self.root, *arguments)
 
     # --- is the checkout fit? ---------------------------------------------------------------------
 
     def require_ready(self) -> None:
         """Raise RepositoryError on a detached HEAD or uncommitted edits in files that a model is made from.
 
-        Edits elsewhere do not matter. What a killed run of ours left behind does not either: `resume` sees to it.
+        Edits elsewhere do not matter. What a dead run of ours left behind does not either: it is cleared away. While
+        another process holds the lock `learn` nothing is touched.
         """
         if not (self.root / ".dvc").is_dir():
             raise RepositoryError(f"{self.root} is no DVC repository: run from the project's root")
-        try:
-            self.git("symbolic-ref", "-q", "HEAD")
-        except RepositoryError:
+        if not self.branch():
             raise RepositoryError(
                 "this checkout is on no branch (detached HEAD), so a release would be lost: "
-                "`git switch main` first, or `git switch -c NAME` to go on from here"
-            ) from None
-        self._resume()
-        watched = SOURCE_PATHS if self._journal() else (*OWN_PATHS, *SOURCE_PATHS)
-        if dirty := self.changed(*watched):
+                "`git switch main` first, or `git switch -c NAME` to go on from here (what was frozen since then is "
+                "frozen and learned from there again, so that no post and no correction is lost)"
+            )
+        for name, operation in _OPERATIONS.items():
+            if self._git_path(name).exists():
+                raise RepositoryError(
+                    f"a {operation} is under way in this checkout: finish it (`git {operation} --continue`) or "
+                    f"`git {operation} --abort`; learning goes on by itself then"
+                )
+        if lock.held_elsewhere(lock.LEARN, self.root):
+            self.require_no_edits(*SOURCE_PATHS)
+            return
+        self._clear_git_locks()
+        self._undo_dead_run()
+        self.require_no_edits(*OWN_PATHS, *SOURCE_PATHS)
+
+    def require_no_edits(self, *paths: str) -> None:
+        """Raise RepositoryError that names the files under these paths that carry uncommitted edits."""
+        if dirty := self.changed(*paths):
             raise RepositoryError(
                 f"uncommitted changes in {', '.join(dirty[:5])}{' …' if len(dirty) > 5 else ''}: "
                 "a model made from them could not be rebuilt. Commit them (`git commit`) or put them away "
@@ -82,10 +86,27 @@ class Repository:
             )
 
     def changed(self, *paths: str) -> list[str]:
-        """Which files under these paths differ from HEAD or are new."""
-        lines = self.git("status", "--porcelain", "--untracked-files=all", "-z", "--", *paths).split("\0")
+        """Which files under these paths differ from HEAD or are new, without those that DVC ignores as well.
+
+        `.dvcignore` names what editors and file managers leave beside a file: no model is made from it.
+        """
+        output = self.git("status", "--porcelain", "--no-renames", "--untracked-files=all", "-z", "--", *paths)
         # `git` strips the output, and the first entry's leading blank with it.
-        return [entry.strip().split(" ", 1)[-1].strip() for entry in lines if entry.strip()]
+        entries = [entry.strip().split(" ", 1) for entry in output.split("\0") if entry.strip()]
+        return [name.strip() for state, name in entries if state != "??" or not self._ignored.match_file(name.strip())]
+
+    @cached_property
+    def _ignored(self) -> GitIgnoreSpec:
+        path = self.root / ".dvcignore"
+        return GitIgnoreSpec.from_lines(path.read_text(encoding="utf-8").splitlines() if path.exists() else ())
+
+    def head(self) -> str:
+        """The commit that is checked out."""
+        return self.git("rev-parse", "HEAD")
+
+    def branch(self) -> str:
+        """The branch that is checked out; empty on a detached HEAD."""
+        return self.git("branch", "--show-current")
 
     # --- one change at a time, picked up after a kill ---------------------------------------------
 
@@ -93,106 +114,271 @@ class Repository:
     def changing(self) -> Iterator[None]:
         """Note that we are about to change `OWN_PATHS`, until they are committed.
 
-        A run that was killed leaves the note: the next one then knows the uncommitted files for its own work and
-        goes on from them, instead of taking them for somebody's edits.
+        A run that was killed leaves the note: the next one then knows the uncommitted files for its own work and makes
+        it anew, instead of taking it for somebody's edits.
         """
-        write_json(self._journal_path(), {"head": self.head()})
-        yield
-        self._journal_path().unlink(missing_ok=True)
-
-    def head(self) -> str:
-        """The commit that is checked out."""
-        return self.git("rev-parse", "HEAD")
-
-    def _journal_path(self) -> Path:
-        return self.root / self.git("rev-parse", "--git-path", "maple-pulse.json")
-
-    def _journal(self) -> bool:
-        """Whether a run of ours died between changing files and committing them."""
-        path = self._journal_path()
+        self.finish()
+        before, head = self._note(), self.head()
+        begun = before.begun if before and before.head == head else {}
+        note = Note(head, self.branch(), begun=begun)
+        note.write(self._note_path)
         try:
-            return json.loads(path.read_text(encoding="utf-8"))["head"] == self.head()
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
+            yield
+        except Exception:
+            note = self._note() or note
+            note.failed = True
+            for name in OWN_PATHS:
+                if (self.root / name).exists():
+                    note.add(name, (self.root / name).read_bytes())
+            note.write(self._note_path)
+            raise
+        self._note_path.unlink(missing_ok=True)
 
-    def _resume(self) -> None:
-        if not self._journal():
-            self._journal_path().unlink(missing_ok=True)  # its commit was made: nothing is open
+    def write_ahead(self, path: Path, text: str) -> None:
+        """Note that this content of a file is our own, before it is written."""
+        if note := self._note():
+            note.add(path.as_posix(), text.encode())
+            note.write(self._note_path)
+
+    def begin(self, version: str, champion: str) -> None:
+        """Note under which version, and against which champion, a model was begun."""
+        if note := self._note():
+            note.begun = {"version": version, "champion": champion}
+            note.write(self._note_path)
+
+    def begun(self) -> dict[str, str]:
+        """Version and champion of a model that a dead run began on this commit; empty when there is none."""
+        note = self._note()
+        return note.begun if note and note.head == self.head() else {}
+
+    def unfinished(self) -> bool:
+        """Whether a killed run left something to be cleared away or finished, or a commit has no tag yet."""
+        note = self._note()
+        if note is None or lock.held_elsewhere(lock.LEARN, self.root):
+            return False
+        return bool(note.record) or not note.failed
+
+    def finish(self) -> None:
+        """Push and tag the commit that a dead run had made but not tagged."""
+        note = self._note()
+        if not note or not note.record:
             return
-        lock = self.root / self.git("rev-parse", "--git-path", "index.lock")
-        if lock.exists() and time.time() - lock.stat().st_mtime > _STALE_LOCK_S:
-            lock.unlink(missing_ok=True)  # the dead run's: it was in the middle of its commit
-        for name in ("dvc.lock", "data/catalog.yaml"):
+        tag, subject = note.record.get("tag"), note.record["subject"]
+        if tag and tag not in self.history().tags:
+            found = self.git("log", "--all", "--format=%H%x09%s", "--fixed-strings", f"--grep={subject}").splitlines()
+            commits = [line.split("\t", 1)[0] for line in found if line.split("\t", 1)[1] == subject]
+            if commits:
+                self.push(*(() if commits[0] in self.history().commits else ("--all-branches",)))
+                self._tag(tag, note.record["message"], commits[0])
+        note.record = {}
+        note.write(self._note_path)
+
+    @cached_property
+    def _note_path(self) -> Path:
+        return self._git_path("maple-pulse.json")
+
+    def _git_path(self, name: str) -> Path:
+        return self.root / self.git("rev-parse", "--git-path", name)
+
+    def _note(self) -> Note | None:
+        return Note.read(self._note_path)
+
+    def _clear_git_locks(self) -> None:
+        own = self.root / self.git("rev-parse", "--git-dir")
+        common = self.root / self.git("rev-parse", "--git-common-dir")
+        left_locks.clear_git_locks(self.root, tuple({own.resolve(), common.resolve()}))
+
+    def _undo_dead_run(self) -> None:
+        """Bring `OWN_PATHS` back to HEAD where they are a dead run's work. Somebody's edits stay, and are refused."""
+        note = self._note()
+        if note is None:
+            self._note_path.unlink(missing_ok=True)  # cut off as it was written: nothing had begun
+            return
+        if busy := next(left_locks.at_work(self.root, "dvc"), None):
+            raise RepositoryError(
+                f"a dvc is at work in this checkout (process {busy.pid}), after the run that started it has ended: "
+                "learning goes on when it is done"
+            )
+        for name in self.changed(*OWN_PATHS):
             path = self.root / name
-            try:
-                whole = not path.exists() or isinstance(yaml.safe_load(path.read_text(encoding="utf-8")), dict)
-            except (yaml.YAMLError, UnicodeDecodeError):
-                whole = False
-            if not whole:  # DVC was killed while it wrote
-                path.unlink()
-                if self.git("ls-files", "--", name):
-                    self.git("checkout", "HEAD", "--", name)
+            content = path.read_bytes() if path.exists() else b""
+            if not note.may_undo(name, content):
+                continue
+            if name not in note.ours:
+                write_bytes(self.root / SET_ASIDE / path.name, content)
+                log.warning("%s is as it was committed again; what a killed run left of it is in %s", name, SET_ASIDE)
+            path.unlink(missing_ok=True)
+            if self.git("ls-tree", "--name-only", "HEAD", "--", name):
+                self.git("checkout", "HEAD", "--", name)
+            elif self.git("ls-files", "--", name):
+                self.git("rm", "--quiet", "--cached", "--", name)
+        if note.head != self.head():
+            note.begun = {}
+        if note.record or note.begun:
+            note.write(self._note_path)
+        else:
+            self._note_path.unlink(missing_ok=True)
 
     # --- commit, push, tag ------------------------------------------------------------------------
 
-    def release(self, subject: str, tag: str, message: str) -> None:
+    def record(self, subject: str, tag: str = "", message: str = "") -> None:
         """Commit `OWN_PATHS`, push the data, then make the annotated tag, so that no tag points at nothing.
 
-        Can be repeated after a kill at any point: what is done stays done.
+        The subject says in this branch's history what was done, also where another branch has the tag already. Can be
+        repeated after a kill at any point: what is done stays done. Raises RepositoryError, and commits nothing, when
+        the checkout was switched to another branch meanwhile.
         """
-        if self.has_tag(tag):
-            return
-        present = [name for name in OWN_PATHS if (self.root / name).exists()]
-        if self.changed(*present):
-            self.git("add", "--", *present)
-            self.git(*_IDENTITY, "commit", "--quiet", "--only", "-m", subject, "--", *present)
-        self.push()
-        commit = self.git("log", "-1", "--format=%H", "--fixed-strings", f"--grep={subject}") or "HEAD"
-        self.git(*_IDENTITY, "tag", "--annotate", "-m", message, tag, commit)
+        if note := self._note():
+            if note.branch != self.branch():
+                raise RepositoryError(
+                    f"this checkout went from {note.branch or 'no branch'} to {self.branch() or 'no branch'} while "
+                    f"'{subject}' was made: nothing is committed, the next run does it again where the checkout is then"
+                )
+            note.record = {"subject": subject, "tag": tag, "message": message}
+            note.write(self._note_path)
+        committed, history = self._commit(subject), self.history()
+        untagged = bool(tag) and tag not in history.tags
+        if committed or untagged:
+            self.push()
+        if untagged:
+            self._tag(tag, message, history.holds(tag) or self.head())
+        if note:
+            note.record, note.begun = {}, {}
+            note.write(self._note_path)
 
-    def push(self) -> None:
+    def _commit(self, subject: str) -> bool:
+        present = [name for name in OWN_PATHS if (self.root / name).exists()]
+        changed = self.changed(*present)
+        if not changed and any(commit.subject == subject for commit in self.history().commits.values()):
+            return False
+        self._clear_git_locks()
+        if changed:
+            self.git("add", "--", *changed)
+        paths = changed or [CATALOG_FILE.as_posix()]
+        how = ("--quiet", "--allow-empty", "--no-verify", "--cleanup=verbatim", "--only")
+        self.git(*_IDENTITY, "commit", *how, "-m", subject, "--", *paths)
+        return True
+
+    def _tag(self, tag: str, message: str, commit: str) -> None:
+        self._clear_git_locks()
+        self.git(*_IDENTITY, "tag", "--annotate", "--cleanup=verbatim", "-m", message, tag, commit)
+
+    def push(self, *more: str) -> None:
         """`dvc push` when a remote is configured; nothing otherwise."""
         if self.dvc("remote", "list"):
-            self.dvc("push", "--quiet")
+            self.dvc("push", "--quiet", *more)
+
+    # --- what this branch has frozen and learned --------------------------------------------------
+
+    def history(self) -> History:
+        """The commits that HEAD reaches and all tags of ours, as they are now."""
+        try:
+            self.git("rev-parse", "--quiet", "--verify", "HEAD")
+        except RepositoryError:
+            lines = []  # a repository without a commit
+        else:
+            lines = self.git("log", "--topo-order", "--format=%H%x09%P%x09%s%x09", "HEAD").split("\n")
+        fields = (line.split("\t", 2) for line in lines)
+        commits = [Commit(id_, tuple(parents.split()), subject.strip()) for id_, parents, subject in fields]
+        patterns = [f"refs/tags/{kind}-*" for kind in ("chunk", "feedback", "model")]
+        form = "--format=%(refname:lstrip=2)%09%(objectname)%09%(*objectname)"
+        tags = [line.split("\t") for line in self.git("for-each-ref", form, *patterns).splitlines()]
+        return History(commits, {name: (target[1:] or target)[0] for name, *target in tags if target})
+
+    def frozen(self, kind: str) -> set[int]:
+        """The numbers of the chunks (`chunk`) or archives (`feedback`) that this branch has frozen."""
+        numbers = self.history().numbers(kind)
+        if catalog := self.committed_catalog():
+            numbers |= catalog.numbers(kind)
+            if numbers and self.git("rev-parse", "--is-shallow-repository") == "true":
+                numbers |= set(range(1, min(numbers)))  # frozen before the clone's history begins
+        return numbers
+
+    def committed_catalog(self) -> Catalog | None:
+        """The catalog at HEAD; None where HEAD has no valid one."""
+        try:
+            return parse_catalog(self.show("HEAD", CATALOG_FILE), CATALOG_FILE)
+        except (RepositoryError, DataFileError):
+            return None
+
+    def show(self, revision: str, path: Path) -> str:
+        """A file of a commit or tag. Raises RepositoryError when it has none."""
+        return self.git("show", f"{revision}:{path.as_posix()}") + "\n"
 
     def has_tag(self, tag: str) -> bool:
-        """Whether the tag exists."""
+        """Whether the tag exists, on any branch."""
         return bool(self.git("tag", "--list", tag))
 
     def tags(self, kind: str) -> list[str]:
-        """Tags of a kind (chunk, feedback, model) that HEAD's history holds, newest first."""
-        return self.git("tag", "--list", f"{kind}-*", "--merged", "HEAD", "--sort=-version:refname").splitlines()
+        """Tags of a kind (chunk, feedback, model) that HEAD's history holds, newest first by history."""
+        return self.history().tagged(kind)
 
     def last_number(self, kind: str) -> int:
-        """The highest number among all tags chunk-N or feedback-N, on any branch; 0 when there is none."""
-        names = self.git("tag", "--list", f"{kind}-*").splitlines()
-        return max((int(name.rsplit("-", 1)[1]) for name in names if name.rsplit("-", 1)[1].isdigit()), default=0)
+        """The highest number of a kind (chunk, feedback) that is taken anywhere: here or on another branch; or 0."""
+        return max(self.history().highest(kind), *self.frozen(kind), 0)
 
     def untrained(self) -> list[str]:
-        """Tags of chunks and archives that no released model has learned from."""
-        models = self.tags("model")
-        newer = ("--no-merged", models[0]) if models else ()
-        listed = self.git("tag", "--list", "chunk-*", "feedback-*", "--merged", "HEAD", *newer)
-        return listed.splitlines()
+        """Names of chunks and archives of this branch that its newest model has not learned from."""
+        return self.history().unlearned()
 
-    def prune_lock(self, kept: Sequence[str]) -> None:
-        """Drop `dvc.lock`'s entries of chunks and archives that are not in `kept` (`label@0007` …).
+    # --- what DVC keeps ---------------------------------------------------------------------------
 
-        DVC never removes them; the file would grow for ever (measured: 0.55 KiB a chunk). Those that stay get the
-        command that dvc.yaml gives their stage today: it is never run, and another one counts as a change.
+    def cached(self, md5: str) -> Path | None:
+        """Where DVC's cache has the content of this MD5; None when it does not."""
+        path = self._cache / "files/md5" / md5[:2] / md5[2:]
+        return path if path.exists() else None
+
+    def recorded(self, revision: str, path: Path) -> str | None:
+        """The MD5 that a commit or tag records for a file; None when it records none."""
+        try:
+            return dvc_lock.output_hash(self.show(revision, dvc_lock.LOCK_FILE), path)
+        except RepositoryError:
+            return None
+
+    @cached_property
+    def _cache(self) -> Path:
+        return self.root / self.dvc("cache", "dir")
+
+    def enter_never_made(self) -> None:
+        """See to it that `dvc pull` finds an entry for every stage, also before there is a model.
+
+        Call it before a chunk or an archive is recorded: at its tag `dvc pull` would fail otherwise.
         """
-        path = self.root / "dvc.lock"
-        if not path.exists():
+        pipeline, entries = self.root / dvc_lock.PIPELINE_FILE, self.root / dvc_lock.LOCK_FILE
+        recorded = entries.read_text(encoding="utf-8") if entries.exists() else ""
+        missing = dvc_lock.never_made(pipeline.read_text(encoding="utf-8"), recorded)
+        if not missing:
             return
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-        declared = yaml.safe_load((self.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-        stages = document.get("stages", {})
-        pruned = {name: entry for name, entry in stages.items() if "@" not in name or name in kept}
-        for name, entry in pruned.items():
-            stage, at, item = name.partition("@")
-            if at and stage in declared:
-                pruned[name] = {**entry, "cmd": declared[stage]["do"]["cmd"].replace("${item}", item)}
-        if pruned != stages:
-            from dvc.utils.serialize import dump_yaml  # the writer that DVC itself uses for this file
+        for name, outputs in missing.items():
+            if any(outputs.values()):  # a person's own file may be there: it is no empty one
+                there = all((self.root / path).exists() for path in outputs)
+                self.dvc(*(("commit", "--quiet", "--force") if there else ("repro", "--quiet", "--single-item")), name)
+        empty = {name: tuple(outputs) for name, outputs in missing.items() if not any(outputs.values())}
+        for md5, content in dvc_lock.EMPTY_OBJECTS.items():
+            if not self.cached(md5):
+                write_bytes(self._cache / "files/md5" / md5[:2] / md5[2:], content)
+        dvc_lock.add_never_made(entries, empty)
 
-            dump_yaml(str(path), {**document, "stages": pruned})
+    def prune_lock(self, kept: list[str]) -> None:
+        """Drop `dvc.lock`'s entries of chunks and archives that are not in `kept` (`label@0007` …)."""
+        pipeline = (self.root / dvc_lock.PIPELINE_FILE).read_text(encoding="utf-8")
+        dvc_lock.prune(self.root / dvc_lock.LOCK_FILE, pipeline, kept)
+
+    def take(self, path: Path, revision: str) -> bool:
+        """Bring a data file back as a commit or tag records it, from DVC's cache or its remote. False: it has none."""
+        md5 = self.recorded(revision, path)
+        if not md5:
+            return False
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if kept := self.cached(md5):
+            temporary = target.with_name(f".{target.name}.tmp")
+            shutil.copyfile(kept, temporary)
+            temporary.replace(target)
+            return True
+        try:
+            self.dvc("get", "--quiet", "--force", ".", path.as_posix(), "--rev", revision, "--out", str(target))
+        except RepositoryError as error:
+            log.warning("%s of %s is not to be had: %s", path, revision, error)
+            return False
+        return True

@@ -21,6 +21,7 @@ from pipeline.label.records import LabelReport, Progress
 from pipeline.label.relabel import chosen_chunks, what_to_commit
 from pipeline.layout import GOLD, labeled_path
 from pipeline.live.store import Store
+from pipeline.lock import LEARN, only_run
 from pipeline.settings import Settings
 
 
@@ -80,9 +81,10 @@ def main(arguments: list[str] | None = None) -> None:
             _label(number, settings, store)
         if chosen.relabel:
             again = chosen_chunks(chosen.relabel)
-            for number in again:
-                report = _label(number, settings, store)
-                store.set_post_labels(live_labels(number))
+            with only_run(LEARN):  # a learn run may freeze or remove these files
+                for number in again:
+                    report = _label(number, settings, store)
+                    store.set_post_labels(live_labels(number))
             print(what_to_commit(again, report.labeler))
         if chosen.check:
             options = Options.of(configuration.params("label"))

@@ -87,7 +87,7 @@ def test_the_deployments_run_leaves_out_boards_that_are_not_due_and_says_so(plac
 
 def test_only_one_crawl_at_a_time(place: Place, site: ReplayServer) -> None:
     script = (
-        "from flows.lock import only_run\n"
+        "from pipeline.lock import only_run\n"
         "import asyncio, flows.crawl\n"
         "with only_run('crawl'):\n"
         "    print(asyncio.run(flows.crawl.crawl(return_state=True)))"

@@ -67,7 +67,7 @@ def test_edits_elsewhere_are_left_alone_and_never_committed(root: Path) -> None:
     repository.require_ready()
     with repository.changing():
         append(root / "data/catalog.yaml", "# ours\n")
-        repository.release("Freeze chunk 0001", "chunk-0001", "Chunk 0001: 3 posts")
+        repository.record("Freeze chunk 0001", "chunk-0001", "Chunk 0001: 3 posts")
     assert run(root, "git", "show", "--format=", "--name-only", "HEAD").split() == ["data/catalog.yaml"]
     assert "notes.txt" in run(root, "git", "status", "--short")
     assert ".gitignore" in run(root, "git", "status", "--short")
@@ -78,11 +78,11 @@ def test_a_release_can_be_repeated_after_a_kill_between_commit_and_tag(root: Pat
     repository = Repository(root)
     with repository.changing():
         append(root / "data/catalog.yaml", "# ours\n")
-        repository.release("Freeze chunk 0001", "chunk-0001", "Chunk 0001")
+        repository.record("Freeze chunk 0001", "chunk-0001", "Chunk 0001")
     commit = repository.head()
     run(root, "git", "tag", "--delete", "chunk-0001")
     run(root, "git", "commit", "--quiet", "--allow-empty", "--message", "Somebody's commit on top")
-    repository.release("Freeze chunk 0001", "chunk-0001", "Chunk 0001")
+    repository.record("Freeze chunk 0001", "chunk-0001", "Chunk 0001")
     assert run(root, "git", "rev-parse", "chunk-0001^{commit}").strip() == commit
 
 
