@@ -57,6 +57,7 @@ ARCHIVE_COLUMNS = (
     "post_id",
 )
 BASE_COLUMNS = ("text", "label")
+TEXT_ALIASES = {"content": "text"}  # the old system's name of that column, read wherever people bring texts
 GOLD_COLUMNS = ("title", "body", "label")  # at least; job_group where it is known
 
 

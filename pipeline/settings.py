@@ -18,6 +18,7 @@ from dotenv import dotenv_values
 
 from pipeline.environment import proxy_problem, spared_from_proxies
 from pipeline.errors import UserError
+from pipeline.files import DataFileError, read_text
 
 PARAMS_FILE = Path("params.yaml")
 ENV_FILE = Path(".env")
@@ -163,10 +164,10 @@ def _network(text: str) -> str:
 def params(section: str, path: Path = PARAMS_FILE) -> dict[str, Any]:
     """One section of `params.yaml`. Raises SettingsError naming the file and the section."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path.absolute()} is missing: run from the project's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        document = yaml.safe_load(read_text(path.absolute(), utf16=False, missing="run from the project's root"))
+    except DataFileError as error:
+        raise SettingsError(str(error)) from None
+    except yaml.YAMLError as error:
         raise SettingsError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(document, dict) or not isinstance(document.get(section), dict):
         raise SettingsError(f"{path} has no section '{section}'")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.files import DataFileError, write_text
+from pipeline.files import DataFileError, read_text, write_text
 from pipeline.layout import CATALOG_FILE, NO_CHAMPION
 
 _HEADER = """\
@@ -51,10 +51,8 @@ class Catalog:
 def read_catalog(path: Path = CATALOG_FILE) -> Catalog:
     """The catalog. Raises DataFileError naming the key that is missing or malformed."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataFileError(f"{path} is missing: `git checkout {path}` restores it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        document = yaml.safe_load(read_text(path, utf16=False, missing=f"`git checkout {path}` restores it"))
+    except yaml.YAMLError as error:
         raise DataFileError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(document, dict):
         raise DataFileError(f"{path} is not a mapping: `git checkout {path}` restores it")
