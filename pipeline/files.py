@@ -124,12 +124,12 @@ class Record:
 def read_text(path: Path, *, utf16: bool = True, missing: str = _PULL) -> str:
     """A text file as people save it: any editor's line ends are LF. Raises DataFileError naming the file and the line.
 
-    `utf16` False: refuse UTF-16 as well, for files that other programs read too. `missing`: what to do when the file
+    `utf16` False: refuse UTF-16 as well, for files that other programs (DVC, Prefect) read too. `missing`: what to do when the file
     is not there.
     """
     data = _load(path, missing)
     if not utf16 and _encoding(data).startswith("utf-16"):
-        raise DataFileError(f"{path} is in UTF-16, which DVC can't read. {_WAY_OUT}.")
+        raise DataFileError(f"{path} is not UTF-8 but UTF-16, which others that read this file can't. {_WAY_OUT}.")
     text = _decode(path, data).replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1

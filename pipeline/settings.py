@@ -4,6 +4,7 @@ What changes a result stands in `params.yaml`, where DVC watches it. What says w
 ports, the database) stands in the environment or `.env`; `.env.example` lists every name.
 """
 
+import io
 import ipaddress
 import os
 import re
@@ -96,10 +97,13 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) ->
 
 def read_env(path: Path = ENV_FILE) -> dict[str, str]:
     """What `.env` says: the one reader of that file. Empty values are left out. Raises SettingsError."""
+    if not path.exists():
+        return {}
     try:
-        return {name: value for name, value in dotenv_values(path).items() if value}
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path} is not UTF-8: save it as UTF-8 (in Notepad: Save as, Encoding)") from None
+        text = read_text(path, utf16=False)
+    except DataFileError as error:
+        raise SettingsError(str(error)) from None
+    return {name: value for name, value in dotenv_values(stream=io.StringIO(text)).items() if value}
 
 
 def export(path: Path = ENV_FILE) -> None:

@@ -71,6 +71,7 @@ KINDS = {
     "stopwords": Kind("stopwords.txt", "그냥\n진짜\n", load_stopwords),
     "params": Kind("p.yaml", "# 크기\ncut:\n  size: 5\n", lambda path: settings.params("cut", path), ours_alone=False),
     "catalog": Kind("catalog.yaml", CATALOG, read_catalog, ours_alone=False),
+    "env": Kind(".env", "# 내 서버\nLLM_MODEL=gemma\n", settings.read_env, ours_alone=False),
     "prompt": Kind("mood-1.toml", text_of("pipeline/prompts/mood-1.toml"), prompt),
     "canaries": Kind("canaries.toml", CANARIES.read_text(encoding="utf-8"), read_canaries),
     "posts": Kind("posts.jsonl", '{"board_id": 2294, "title": "제목", "body": "본문"}\n', lambda p: read_posts([p])),
@@ -113,7 +114,7 @@ def test_utf_16_with_a_mark_is_read_where_no_other_program_has_to(tmp_path: Path
         if kind.ours_alone:
             assert kind.read(path) == expected
         else:
-            assert "is in UTF-16, which DVC can't read. Save it as UTF-8" in said(kind, path)
+            assert "is not UTF-8 but UTF-16, which others that read this file can't. Save it as" in said(kind, path)
 
 
 @EVERY
