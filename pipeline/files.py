@@ -79,6 +79,17 @@ def csv_lines(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Iter
         yield written.row.encode("utf-8")
 
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def formula_safe(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: a text that would begin one gets a ' in front; numbers stay.
+
+    The characters are those of OWASP's "CSV Injection". For what people open, never for data: it is another text then.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
 class _Written:
     """Takes a row from the csv module and ends it with LF."""
 
@@ -124,8 +135,8 @@ class Record:
 def read_text(path: Path, *, utf16: bool = True, missing: str = _PULL) -> str:
     """A text file as people save it: any editor's line ends are LF. Raises DataFileError naming the file and the line.
 
-    `utf16` False: refuse UTF-16 as well, for files that other programs (DVC, Prefect) read too. `missing`: what to do when the file
-    is not there.
+    `utf16` False: refuse UTF-16 as well, for files that other programs (DVC, Prefect) read too. `missing`: what to do
+    when the file is not there.
     """
     data = _load(path, missing)
     if not utf16 and _encoding(data).startswith("utf-16"):

@@ -55,6 +55,7 @@ ARCHIVE_COLUMNS = (
     "model_version",
     "board_id",
     "post_id",
+    "source",  # anonymous, or imported:NAME; archives of before have no such column, and every row was anonymous
 )
 BASE_COLUMNS = ("text", "label")
 TEXT_ALIASES = {"content": "text"}  # the old system's name of that column, read wherever people bring texts

@@ -13,6 +13,7 @@ from pipeline import errors, settings
 from pipeline.files import DataFileError, read_csv, write_csv
 from pipeline.labels import SENTIMENTS
 from pipeline.layout import ARCHIVE_COLUMNS, archive_path
+from pipeline.live.records import ANONYMOUS
 from pipeline.live.store import Store
 
 
@@ -35,7 +36,11 @@ def write_archive(store: Store, number: str, root: Path = Path()) -> Path:
 
 def compact_archives(members: Sequence[str], root: Path = Path()) -> Path:
     """Join the files of consecutive archives into one, named by the first and the last. Raises DataFileError."""
-    rows = [row for member in members for row in read_csv(archive_path(member, root), ARCHIVE_COLUMNS)]
+    rows = [
+        {"source": ANONYMOUS, **row}
+        for member in members
+        for row in read_csv(archive_path(member, root), ARCHIVE_COLUMNS[:-1])
+    ]
     path = archive_path(f"{members[0].split('-')[0]}-{members[-1].split('-')[-1]}", root)
     write_csv(path, rows, ARCHIVE_COLUMNS)
     return path

@@ -1,21 +1,20 @@
 """The old system's posts, `all_posts.csv` (게시판,번호,제목,본문,링크): read into the live database, and written.
 
     python -m pipeline.live.all_posts import all_posts.csv [--date 2025-06-30]
-    python -m pipeline.live.all_posts export all_posts.csv
+    python -m pipeline.live.all_posts export all_posts.csv [--for-spreadsheet]
 
 Import: rows that can't be read are listed with their line; the others go in. Post ids repeat across boards, so the
 board is read from the link where that leads to a post of Inven's, else from 게시판. The file has no times: every post
 of it counts as posted on `--date` (default: the day the file was last changed). Texts are normalised as the crawler
 does it. A title may begin with its category, `[히어로] …`; a label that the domain's table does not know stays part of
 the title.
-Export: texts as they are stored. Nothing is put before `=` or `+` to calm a spreadsheet, because a file that is
-imported again must give the same texts; open it as data, not by a double click, if you distrust its writers.
+Export: texts as they are stored, so that a file that is imported again gives the same. `--for-spreadsheet` puts a '
+before what a spreadsheet would take for a formula: for people to open, not to be imported.
 """
 
 import argparse
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from itertools import islice
 from pathlib import Path
@@ -23,7 +22,8 @@ from typing import Any
 
 from pipeline import boards, clock, errors, settings
 from pipeline.addresses import LARGEST, post_address, post_of
-from pipeline.files import DataFileError, read_table, write_csv
+from pipeline.files import DataFileError, formula_safe, read_table, write_csv
+from pipeline.live.imported import Imported
 from pipeline.live.records import Post
 from pipeline.live.store import Store
 from pipeline.text import normalise
@@ -39,20 +39,6 @@ _BOARDS = {
 }
 
 
-@dataclass
-class Imported:
-    """What became of a file's rows. `bad`: (line in the file, what is wrong with it)."""
-
-    rows: int = 0
-    new: int = 0
-    bad: list[tuple[int, str]] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        known = self.rows - self.new - len(self.bad)
-        text = f"{self.rows:,} rows: {self.new:,} new posts, {known:,} known before, {len(self.bad):,} bad"
-        return "\n".join([text, *(f"  line {line}: {why}" for line, why in self.bad)])
-
-
 def import_posts(store: Store, path: Path, day: date | None = None) -> Imported:
     """Store the posts of an `all_posts.csv`. Raises DataFileError when it is no such file at all.
 
@@ -65,7 +51,7 @@ def import_posts(store: Store, path: Path, day: date | None = None) -> Imported:
     return done
 
 
-def export_posts(store: Store, path: Path) -> int:
+def export_posts(store: Store, path: Path, *, for_spreadsheet: bool = False) -> int:
     """Write every stored post under the old columns, in order of collection. Returns how many there are.
 
     The title begins with its category, as in the old file.
@@ -76,13 +62,14 @@ def export_posts(store: Store, path: Path) -> int:
         nonlocal count
         for row in store.stored_posts():
             count += 1
-            yield {
+            cells = {
                 "게시판": boards.board(row["board_id"]).name,
                 "번호": row["post_id"],
                 "제목": f"[{row['category']}] {row['title']}" if row["category"] else row["title"],
                 "본문": row["body"],
                 "링크": row["url"],
             }
+            yield {name: formula_safe(cell) for name, cell in cells.items()} if for_spreadsheet else cells
 
     write_csv(path, rows(), COLUMNS)
     return count
@@ -152,6 +139,9 @@ def main() -> None:
     importing = actions.add_parser("import", help="store a file's posts; bad rows are listed with their lines")
     importing.add_argument("--date", type=date.fromisoformat, help="when they were posted (default: the file's date)")
     exporting = actions.add_parser("export", help="write every stored post")
+    exporting.add_argument(
+        "--for-spreadsheet", action="store_true", help="no text is a formula; not to be imported again"
+    )
     for action in (importing, exporting):
         action.add_argument("file", type=Path, metavar="FILE")
     given = parser.parse_args()
@@ -159,7 +149,8 @@ def main() -> None:
         if given.action == "import":
             print(import_posts(store, given.file, given.date))
         else:
-            print(f"{export_posts(store, given.file):,} posts written to {given.file}")
+            count = export_posts(store, given.file, for_spreadsheet=given.for_spreadsheet)
+            print(f"{count:,} posts written to {given.file}")
 
 
 if __name__ == "__main__":

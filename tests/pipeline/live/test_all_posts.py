@@ -172,6 +172,15 @@ def test_what_is_exported_can_be_imported_as_it_was(store: Store, tmp_path: Path
         assert path.read_bytes() == first
 
 
+def test_an_export_for_spreadsheets_holds_no_formula(store: Store, tmp_path: Path) -> None:
+    now = clock.now()
+    store.add_posts([Post(2294, 1, None, "전사", None, "=HYPERLINK(1)", "@SUM(1)", LINK.format(2294, 1), now, now)])
+    export_posts(store, tmp_path / "a.csv", for_spreadsheet=True)
+    row = read_csv(tmp_path / "a.csv", COLUMNS)[0]
+    assert (row["번호"], row["제목"], row["본문"]) == ("1", "'=HYPERLINK(1)", "'@SUM(1)")
+    assert row["링크"] == LINK.format(2294, 1)
+
+
 def test_an_export_takes_the_memory_of_a_few_posts_not_of_all(store: Store, tmp_path: Path) -> None:
     now, body = clock.now(), "가" * 4000  # 12 kB in the file
     for start in range(0, 6000, 1000):
