@@ -7,6 +7,7 @@ click, one that begins with = + - or @ is a formula. The copy is for people, not
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import errors
@@ -28,14 +29,14 @@ def copy(source: Path, target: Path) -> int:
     return len(rows)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m pipeline.spreadsheet FILE COPY`."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.spreadsheet", description="Copy a CSV file so that no text in it is a formula."
     )
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("copy", type=Path, metavar="COPY")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     print(f"{given.copy}: {copy(given.file, given.copy):,} rows, no text a formula")
 
 

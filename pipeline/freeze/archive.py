@@ -4,7 +4,8 @@ Like `cut`: the number is assigned in one transaction, the file is a pure functi
 archive, `0001-0005`, holds the rows of all its members: no correction ever leaves training.
 """
 
-import sys
+import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,10 +47,25 @@ def compact_archives(members: Sequence[str], root: Path = Path()) -> Path:
     return path
 
 
-def main() -> None:
+def _number(text: str) -> str:
+    parts = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", text)
+    first, last = (int(parts[1]), int(parts[2] or parts[1])) if parts else (0, 0)
+    if not 0 < first <= last:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no archive's number, such as 0003, nor a range, such as 0001-0005"
+        )
+    return f"{first:04d}" if first == last else f"{first:04d}-{last:04d}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m pipeline.freeze.archive 0003` or `python -m pipeline.freeze.archive 0001-0005`."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.freeze.archive", description=__doc__)
+    parser.add_argument(
+        "numbers", nargs="+", type=_number, metavar="NUMBER", help="assigned archives, for example 0003 or 0001-0005"
+    )
+    given = parser.parse_args(arguments)
     with Store(settings.load().database_url) as store:
-        for number in sys.argv[1:]:
+        for number in given.numbers:
             print(write_archive(store, number))
 
 

@@ -4,7 +4,9 @@
 stage writes it from the hand-written rows of `data/base/hand_written.jsonl`. `python -m pipeline.learn.base`.
 """
 
+import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,8 +80,9 @@ def built_in_bytes(source: Path = BUILT_IN) -> bytes:
     return csv_bytes(({"text": row["text"], "label": parse_label(row["mood"])} for row in rows), BASE_COLUMNS)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Keep and check the file that is there; write the hand-written one where there is none."""
+    argparse.ArgumentParser(prog="python -m pipeline.learn.base", description=__doc__).parse_args(arguments)
     if not BASE_FILE.exists():
         write_bytes(BASE_FILE, built_in_bytes())
     print(f"{BASE_FILE}: {check_base()}")

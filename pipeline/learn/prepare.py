@@ -6,6 +6,7 @@ the hash of a text alone, so a test text of today was never a training text of a
 never straddle a split, and nothing that resembles a gold text is trained on. `python -m pipeline.learn.prepare`.
 """
 
+import argparse
 import json
 from collections import defaultdict
 from collections.abc import Sequence
@@ -167,8 +168,9 @@ def mix(
     return {"train": train, "validation": validation, "test_chunk": test_chunk, "test_base": test_base}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Read what the catalog lists, mix, write `data/prepared/`."""
+    argparse.ArgumentParser(prog="python -m pipeline.learn.prepare", description=__doc__).parse_args(arguments)
     catalog, params = read_catalog(), settings.params("prepare")
     check_listed(catalog)
     general = [Example(text, label, 1.0, "base") for text, label in base.read_base()]

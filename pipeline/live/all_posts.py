@@ -14,7 +14,7 @@ before what a spreadsheet would take for a formula: for people to open, not to b
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from itertools import islice
 from pathlib import Path
@@ -130,7 +130,7 @@ def _post(values: list[str], posted_at: datetime, now: datetime) -> Post:
     )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m pipeline.live.all_posts import|export FILE`."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.live.all_posts", description="The old system's all_posts.csv"
@@ -144,7 +144,7 @@ def main() -> None:
     )
     for action in (importing, exporting):
         action.add_argument("file", type=Path, metavar="FILE")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     with Store(settings.load().database_url) as store:
         if given.action == "import":
             print(import_posts(store, given.file, given.date))

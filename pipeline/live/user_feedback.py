@@ -13,7 +13,7 @@ gives the same; `--for-spreadsheet` puts a ' before what a spreadsheet would tak
 
 import argparse
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def export_feedback(store: Store, path: Path, *, for_spreadsheet: bool = False) 
     return count
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m pipeline.live.user_feedback import|export FILE`."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.live.user_feedback", description="The old system's user_feedback.csv"
@@ -84,7 +84,7 @@ def main() -> None:
     )
     for action in (importing, exporting):
         action.add_argument("file", type=Path, metavar="FILE")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     with Store(settings.load().database_url) as store:
         if given.action == "import":
             print(import_feedback(store, given.file, given.source))

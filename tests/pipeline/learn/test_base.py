@@ -24,14 +24,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_hand_written_file_is_made_where_there_is_none(project: Path) -> None:
-    base.main()
+    base.main([])
     first = BASE_FILE.read_bytes()
     rows = read_base()
     assert len(rows) == len((ROOT / BUILT_IN).read_text(encoding="utf-8").splitlines())
     assert min(Counter(label for _, label in rows).values()) >= 80  # every mood
     assert ("멀미 심하시면 옵션에서 시야각 90 이상으로, 모션블러 끄고 해보세요", 1) in rows
     BASE_FILE.unlink()
-    base.main()
+    base.main([])
     assert BASE_FILE.read_bytes() == first
 
 
@@ -40,7 +40,7 @@ def test_a_users_own_file_is_kept(project: Path) -> None:
     own = "text,label,from\n우리 글,긍정,me\n다른 글,0,me\n".encode()  # with a column that nobody asked for
     BASE_FILE.write_bytes(own)
     os.utime(BASE_FILE, (1, 1))
-    base.main()
+    base.main([])
     assert BASE_FILE.read_bytes() == own
     assert BASE_FILE.stat().st_mtime == 1
     assert read_base() == [("우리 글", 2), ("다른 글", 0)]
@@ -59,7 +59,7 @@ def test_a_bad_row_is_named(project: Path, row: str, message: str) -> None:
     BASE_FILE.parent.mkdir(parents=True, exist_ok=True)
     BASE_FILE.write_text(f"text,label\n첫 글,1\n{row}\n", encoding="utf-8")
     with pytest.raises(DataFileError, match=rf"merged_label_final\.csv, {message}"):
-        base.main()
+        base.main([])
 
 
 def test_a_file_without_rows_or_without_the_column(project: Path) -> None:
@@ -91,7 +91,7 @@ def test_the_replaced_systems_file_is_read_as_it_is(project: Path, capsys: pytes
         encoding="utf-8",
     )
     assert read_base() == [("좋아요", 2), ("그냥 그래요", 1), ("렉이 심하고, 환불도 안 됨", 0)]
-    base.main()
+    base.main([])
     said = capsys.readouterr().out
     assert "merged_label_final.csv: 3 rows; 3 left out" in said
     assert "line 5: no label" in said
