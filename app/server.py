@@ -3,11 +3,12 @@
 `python -m app.server`, from the project's root. Listens on APP_HOST:APP_PORT (127.0.0.1:7860).
 """
 
+import argparse
 import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -155,8 +156,9 @@ def serve(listener: socket.socket, make: Callable[[], FastAPI], site: Site) -> N
     uvicorn.Server(config).run(sockets=[listener])
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Start the page. Raises UserError when something it needs is not there."""
+    argparse.ArgumentParser(prog="python -m app.server", description=__doc__).parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for talkative in ("httpx", "alembic"):
         logging.getLogger(talkative).setLevel(logging.WARNING)

@@ -31,7 +31,7 @@ from benchmarks.support.harness import ROOT, Row, report
 from demo.replay import make_app
 from demo.replay_pages import article_page, list_page
 from demo.replay_posts import Draft, ReplayPost, read_posts, schedule
-from pipeline import boards, clock, settings
+from pipeline import boards, clock, errors, settings
 from pipeline.clock import KST
 from pipeline.inven import visits
 from pipeline.inven.client import InvenClient
@@ -296,4 +296,4 @@ def check(listed: bytes, articles: Sequence[tuple[ReplayPost, bytes]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -23,6 +23,7 @@ from typing import Any
 from sqlalchemy import text
 
 from benchmarks.support.harness import Row, report
+from pipeline import errors
 from pipeline.clock import KST
 from pipeline.inven import visits
 from pipeline.live.store import Store
@@ -157,4 +158,4 @@ def milliseconds(action: Callable[[], Any]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.support import texts
 from benchmarks.support.harness import RESULTS, Row, report
-from pipeline import settings
+from pipeline import errors, settings
 from pipeline.evaluate.figures import macro_f1
 from pipeline.files import write_csv
 from pipeline.learn.deep import Start
@@ -240,4 +240,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -29,6 +29,7 @@ import openai
 
 from benchmarks.support.harness import ROOT, Row, report
 from demo.llm import running_llm
+from pipeline import errors
 from pipeline import settings as configuration
 from pipeline.gold import read_gold
 from pipeline.label.agreement import Agreement
@@ -210,4 +211,4 @@ def stand_in(silent: bool) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

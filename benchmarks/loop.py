@@ -34,7 +34,7 @@ from sqlalchemy import select
 from benchmarks.support import texts
 from benchmarks.support.harness import ROOT, Row, report
 from benchmarks.support.scratch import llm, replay, scratch_clone
-from pipeline import settings
+from pipeline import errors, settings
 from pipeline.files import csv_bytes, read_csv, write_bytes
 from pipeline.freeze.commit import freeze_archive, freeze_chunk
 from pipeline.freeze.cut import write_chunk
@@ -168,9 +168,9 @@ def compare(store: Store, inven_url: str, root: Path, chunks: list[int]) -> tupl
 
 
 def bare_seconds(root: Path, stage: str) -> float:
-    """Wall-clock seconds of `python -m pipeline.STAGE` without DVC."""
+    """Wall-clock seconds of one of the stages of `pipeline.learn`, run without DVC."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-m", f"pipeline.{stage}"], cwd=root, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-m", f"pipeline.learn.{stage}"], cwd=root, check=True, capture_output=True)
     return round(time.perf_counter() - started, 2)
 
 
@@ -185,4 +185,4 @@ def first_rows(path: Path, count: int, place: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -27,6 +27,7 @@ import numpy as np
 
 from benchmarks.support.harness import ROOT, Row, report
 from demo.replay_posts import read_posts
+from pipeline import errors
 from pipeline.text import join_post
 
 WARM_UP = 20  # texts before the clock starts
@@ -220,4 +221,4 @@ def peak_mb() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

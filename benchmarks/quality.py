@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.support import texts
 from benchmarks.support.harness import Row, earlier, report
 from benchmarks.support.replaced_network import replaced_network
-from pipeline import settings
+from pipeline import errors, settings
 from pipeline.evaluate.figures import macro_f1
 from pipeline.evaluate.on_file import among
 from pipeline.files import DataFileError
@@ -188,4 +188,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

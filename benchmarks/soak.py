@@ -34,6 +34,7 @@ from benchmarks.support.harness import ROOT, Row, report
 from benchmarks.support.memory import Watch, kill, processes
 from benchmarks.support.scratch import replay, scratch_clone
 from demo.run import free_port
+from pipeline import errors
 from pipeline.live.store import Store
 from pipeline.live.tables import posts as posts_table
 
@@ -278,4 +279,4 @@ def stored(database: str) -> list[tuple[int, int]]:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

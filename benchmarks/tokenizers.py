@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.support import texts
 from benchmarks.support.harness import Row, earlier, report
-from pipeline import settings
+from pipeline import errors, settings
 from pipeline.evaluate.on_file import among
 from pipeline.learn.examples import label_array
 from pipeline.learn.train import train
@@ -111,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -1,10 +1,9 @@
 """The posts of the replay: read from a file, given ids, and put on a timetable.
 
 Files: JSON Lines with board_id, category, title, body (optional: post_id, posted_at, views, recommends, comments;
-other keys are ignored), or a TSV with a header, plain or gzip, whose rows are texts for one board.
+other keys are ignored), or a table with a header (TSV or CSV), whose rows are texts for one board; gzip of either.
 """
 
-import gzip
 import json
 import random
 from collections import defaultdict
@@ -15,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import boards, clock
+from pipeline.addresses import LARGEST
 from pipeline.errors import UserError
+from pipeline.files import DataFileError, read_rows, read_text
 
 # Where numbering begins: near the boards' real numbers of July 2026.
 FIRST_IDS = {2294: 457000, 2295: 298000, 2296: 165000, 2297: 312000, 2298: 224000, 5974: 6860000}
@@ -71,20 +72,13 @@ def read_posts(
         for file in files:
             try:
                 drafts += _texts(file, text_column, board_id) if text_column else _json_lines(file)
-            except (OSError, EOFError, UnicodeDecodeError) as error:
-                raise PostsFileError(f"{file} can't be read: {error}") from None
+            except DataFileError as error:
+                raise PostsFileError(str(error)) from None
     return drafts
 
 
-def _lines(path: Path) -> Iterator[str]:
-    with path.open("rb") as raw:
-        packed = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-        for line in packed:  # bytes: only a line feed ends a line, texts may hold the other separators
-            yield line.decode("utf-8").rstrip("\r\n")
-
-
 def _json_lines(path: Path) -> Iterator[Draft]:
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):  # only there: texts hold other line ends
         if not line.strip():
             continue
         try:
@@ -92,32 +86,41 @@ def _json_lines(path: Path) -> Iterator[Draft]:
             posted_at = item.get("posted_at")
             draft = Draft(
                 board_id=int(item["board_id"]),
-                category=item.get("category"),
-                title=str(item["title"]),
-                body=str(item["body"]),
-                post_id=item.get("post_id"),
+                category=_text(item.get("category")) or None,
+                title=_text(item["title"]),
+                body=_text(item["body"]),
+                post_id=_count(item, "post_id", least=1),
                 posted_at=clock.parse_iso(posted_at) if posted_at else None,
-                views=item.get("views"),
-                recommends=item.get("recommends"),
-                comments=item.get("comments"),
+                views=_count(item, "views"),
+                recommends=_count(item, "recommends"),
+                comments=_count(item, "comments"),
             )
             boards.board(draft.board_id)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise PostsFileError(
                 f"{path}, line {number}: not a post with board_id, category, title, body ({error})"
             ) from None
         yield draft
 
 
+def _text(value: Any) -> str:
+    """A text; half of a surrogate pair, which JSON can hold and no page can, becomes U+FFFD."""
+    text = "" if value is None else str(value)
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _count(item: dict[str, Any], name: str, least: int = 0) -> int | None:
+    value = item.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST:
+        raise ValueError(f"{name} is {value!r}, not a number from {least}")
+    return value
+
+
 def _texts(path: Path, column: str, board_id: int) -> Iterator[Draft]:
-    lines = _lines(path)
-    header = next(lines, "").removeprefix("\ufeff").split("\t")
-    if column not in header:
-        raise PostsFileError(f"{path} has no column '{column}'; it has {', '.join(header)}")
-    place = header.index(column)
-    for line in lines:  # no quoting: real texts hold lone quotes
-        fields = line.split("\t")
-        if len(fields) > place and (text := fields[place].strip()):
+    for _, row in read_rows(path, [column]):
+        if text := row[column].strip():
             yield Draft(board_id, None, _opening(text), text)
 
 

@@ -5,6 +5,7 @@ makes the thresholds small, starts a replay of Inven's pages, the embedded LLM, 
 and says in plain words what happens. Ctrl-C stops all of it.
 """
 
+import argparse
 import os
 import shutil
 import socket
@@ -211,6 +212,7 @@ def answers(url: str) -> bool:
 
 def main() -> int:
     """Run until Ctrl-C or until a part ends."""
+    argparse.ArgumentParser(prog="python -m demo.run", description=__doc__).parse_args()
     ports = {"app": free_port(int(os.environ.get("APP_PORT") or 7860))}
     ports |= {name: free_port() for name in ("replay", "llm", "prefect")}
     say("Making a scratch clone in .demo/ …")

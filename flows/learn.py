@@ -4,6 +4,7 @@ It holds no memory of its own: killed anywhere, the next run finishes the same w
 `learn/gated` every few minutes and on the crawl's event; `python -m flows.learn` runs it once.
 """
 
+import argparse
 import asyncio
 import sys
 import time
@@ -168,6 +169,7 @@ def _report(decision: dict[str, Any]) -> str:
 
 def main() -> None:
     """`python -m flows.learn`: one run, now."""
+    argparse.ArgumentParser(prog="python -m flows.learn", description="Do what is due, once, now.").parse_args()
     with home.any_server():
         state: Any = asyncio.run(learn(return_state=True))  # type: ignore[arg-type]
     sys.exit(None if state.is_completed() else state.message)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.files import DataFileError, read_csv
+from pipeline.files import DataFileError, read_rows
 from pipeline.labels import parse_label
 from pipeline.layout import GOLD, GOLD_COLUMNS
 from pipeline.text import join_post
@@ -28,9 +28,9 @@ def read_gold(root: Path = Path()) -> list[GoldPost]:
     """Every gold post, file by file in the order of their names; empty where there is none. Raises DataFileError."""
     gold = []
     for path in sorted((root / GOLD).glob("*.csv")):
-        for record, row in enumerate(read_csv(path, GOLD_COLUMNS), start=1):
+        for line, row in read_rows(path, GOLD_COLUMNS):
             try:
                 gold.append(GoldPost(row["title"], row["body"], parse_label(row["label"]), row.get("job_group", "")))
             except ValueError as error:
-                raise DataFileError(f"{path}, record {record}: {error}") from None
+                raise DataFileError(f"{path}, line {line}: {error}") from None
     return gold

@@ -55,8 +55,10 @@ ARCHIVE_COLUMNS = (
     "model_version",
     "board_id",
     "post_id",
+    "source",  # anonymous, or imported:NAME; archives of before have no such column, and every row was anonymous
 )
 BASE_COLUMNS = ("text", "label")
+TEXT_ALIASES = {"content": "text"}  # the old system's name of that column, read wherever people bring texts
 GOLD_COLUMNS = ("title", "body", "label")  # at least; job_group where it is known
 
 

@@ -4,6 +4,7 @@ What changes a result stands in `params.yaml`, where DVC watches it. What says w
 ports, the database) stands in the environment or `.env`; `.env.example` lists every name.
 """
 
+import io
 import ipaddress
 import os
 import re
@@ -18,6 +19,7 @@ from dotenv import dotenv_values
 
 from pipeline.environment import proxy_problem, spared_from_proxies
 from pipeline.errors import UserError
+from pipeline.files import DataFileError, read_text
 
 PARAMS_FILE = Path("params.yaml")
 ENV_FILE = Path(".env")
@@ -95,10 +97,13 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path = ENV_FILE) ->
 
 def read_env(path: Path = ENV_FILE) -> dict[str, str]:
     """What `.env` says: the one reader of that file. Empty values are left out. Raises SettingsError."""
+    if not path.exists():
+        return {}
     try:
-        return {name: value for name, value in dotenv_values(path).items() if value}
-    except UnicodeDecodeError:
-        raise SettingsError(f"{path} is not UTF-8: save it as UTF-8 (in Notepad: Save as, Encoding)") from None
+        text = read_text(path, utf16=False)
+    except DataFileError as error:
+        raise SettingsError(str(error)) from None
+    return {name: value for name, value in dotenv_values(stream=io.StringIO(text)).items() if value}
 
 
 def export(path: Path = ENV_FILE) -> None:
@@ -163,10 +168,10 @@ def _network(text: str) -> str:
 def params(section: str, path: Path = PARAMS_FILE) -> dict[str, Any]:
     """One section of `params.yaml`. Raises SettingsError naming the file and the section."""
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path.absolute()} is missing: run from the project's root") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        document = yaml.safe_load(read_text(path.absolute(), utf16=False, missing="run from the project's root"))
+    except DataFileError as error:
+        raise SettingsError(str(error)) from None
+    except yaml.YAMLError as error:
         raise SettingsError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(document, dict) or not isinstance(document.get(section), dict):
         raise SettingsError(f"{path} has no section '{section}'")

@@ -15,7 +15,7 @@ from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.files import DataFileError
+from pipeline.files import DataFileError, read_rows
 from pipeline.layout import DICTIONARIES
 
 _INVISIBLE = re.compile(
@@ -51,6 +51,7 @@ _HEARTS = re.compile("[♡❤❥💓💕-💟🖤🤍🤎🧡🩵-🩷]")
 _PLACEHOLDERS = ("URL", "NICK")
 # Parts of speech that carry a topic: nouns, roots, adjectives, verbs, foreign words (Sejong tags).
 _KEYWORD_TAGS = {"NNG", "NNP", "XR", "VA", "SL"}
+_DICTIONARY_COLUMNS = ("word", "tag", "canonical", "group")
 _HEAD, _TAIL = 3000, 1000
 _DICTIONARY_SCORE = 3.0  # with 3.0 Kiwi keeps 썬콜, 노답, 떡락, 갓패치 whole (measured)
 
@@ -82,11 +83,11 @@ class SlangWord:
 def slang(path: Path = DICTIONARY) -> tuple[SlangWord, ...]:
     """The MapleStory user dictionary. Raises DataFileError naming the line that is malformed."""
     words = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()[1:], start=2):
-        parts = line.split("\t")
-        if len(parts) != 4 or not all(parts):
-            raise DataFileError(f"{path}, line {number}: four tab-separated fields are needed, not {line!r}")
-        words.append(SlangWord(*parts))
+    for line, row in read_rows(path, _DICTIONARY_COLUMNS):
+        fields = [normalise(row[name]) for name in _DICTIONARY_COLUMNS]
+        if not all(fields):
+            raise DataFileError(f"{path}, line {line}: every field must hold something, not {fields}")
+        words.append(SlangWord(*fields))
     return tuple(words)
 
 
@@ -177,7 +178,10 @@ def _kiwi() -> Any:
 
     kiwi = Kiwi()
     for word in slang():
-        kiwi.add_user_word(word.word, word.tag, _DICTIONARY_SCORE)
+        try:
+            kiwi.add_user_word(word.word, word.tag, _DICTIONARY_SCORE)
+        except ValueError as error:  # a tag that is none of the Sejong tags
+            raise DataFileError(f"{DICTIONARY}: {word.word} can't be added to Kiwi's dictionary ({error})") from None
     return kiwi
 
 

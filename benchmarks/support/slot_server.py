@@ -13,6 +13,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from pipeline import errors
+
 MODEL = "slots"
 _TOP = [
     {"token": word, "bytes": list(word.encode()), "logprob": logprob}
@@ -75,7 +77,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve until killed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.support.slot_server")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.support.slot_server", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--slots", type=int, default=8)
     parser.add_argument("--latency", type=float, default=0.2, help="seconds an answer takes")
     parser.add_argument("--silent", action="store_true", help="do not tell the number of slots")
@@ -86,4 +90,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

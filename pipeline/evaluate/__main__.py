@@ -1,20 +1,21 @@
 """Command line: `python -m pipeline.evaluate` is the stage, `python -m pipeline.evaluate --on FILE.tsv` a report."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import errors, settings
 from pipeline.layout import PRODUCTION
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Evaluate the candidate, or with `--on` the production model on a file."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.evaluate", description=__doc__)
     parser.add_argument(
         "--on", type=Path, metavar="FILE.tsv", help="columns text and label (0 부정, 1 중립, 2 긍정); .gz is read too"
     )
     parser.add_argument("--model", type=Path, metavar="FOLDER", help=f"another model than {PRODUCTION}, with --on")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     if given.model and not given.on:
         parser.error("--model goes with --on")
     if given.on:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.files import formula_safe
 from pipeline.labels import SENTIMENTS
 from pipeline.learn.examples import Example
 
@@ -25,9 +26,12 @@ _EXCERPT = 60  # characters
 
 
 def excerpt(text: str) -> str:
-    """A post's title (the first line), at most 60 characters: enough to find a text again, never the whole post."""
+    """A post's title (the first line), at most 60 characters: enough to find a text again, never the whole post.
+
+    People open these lists in spreadsheets: no title is a formula there.
+    """
     first = text.split("\n", 1)[0]
-    return first if len(first) <= _EXCERPT else first[: _EXCERPT - 1].rstrip() + "…"
+    return str(formula_safe(first if len(first) <= _EXCERPT else first[: _EXCERPT - 1].rstrip() + "…"))
 
 
 def flip_rows(

@@ -1,67 +1,37 @@
 """The neutral command: the production model on anyone's labelled texts. Reads, prints, never writes.
 
-The file is TSV (or gzip of it) with a header that names the columns `text` and `label`; labels are 0 부정, 1 중립,
-2 긍정. Quoting is off: a lone quote is part of a text.
+The file is a table with a header that names the columns `text` (or `content`) and `label`: 0 부정, 1 중립, 2 긍정, or
+these words. TSV without quotes, or CSV; gzip of it too (`pipeline.files.read_table`).
 """
 
-import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.evaluate.card import table
 from pipeline.evaluate.figures import ALL, NAMES, confusion, measure
-from pipeline.files import DataFileError
-from pipeline.labels import SENTIMENTS
+from pipeline.files import DataFileError, read_rows
+from pipeline.labels import SENTIMENTS, parse_label
+from pipeline.layout import BASE_COLUMNS, TEXT_ALIASES
 from pipeline.model import confidence as abstain
 from pipeline.serve.classifier import Classifier
 from pipeline.text import normalise
 
 
 def read_labelled(path: Path) -> tuple[list[str], np.ndarray]:
-    """Texts and labels (int64, shape (n,)) of a TSV file. Raises DataFileError naming the line that is wrong."""
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except FileNotFoundError:
-        raise DataFileError(f"{path} is missing") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataFileError(f"{path} can't be read: {error}") from None
-    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")  # only at LF: a text may hold other line separators
-    while len(lines) > 1 and not lines[-1].strip():
-        lines.pop()
-    header = _fields(path, 1, lines[0])
-    if any(header.count(name) != 1 for name in ("text", "label")):
-        raise DataFileError(
-            f"{path}, line 1: a header with the tab-separated columns text and label is needed, not {_short(header)}"
-        )
-    text_at, label_at = header.index("text"), header.index("label")
+    """Texts and labels (int64, shape (n,)) of a file. Raises DataFileError naming the line that is wrong."""
     texts, labels = [], []
-    for number, line in enumerate(lines[1:], start=2):
-        fields = _fields(path, number, line)
-        if len(fields) != len(header):
-            raise DataFileError(f"{path}, line {number}: {len(fields)} field(s), but the header has {len(header)}")
-        if (label := fields[label_at].strip()) not in {"0", "1", "2"}:
-            raise DataFileError(f"{path}, line {number}: {label!r} is not a label: use 0 부정, 1 중립, 2 긍정")
-        if not normalise(fields[text_at]):
-            raise DataFileError(f"{path}, line {number}: the text is empty")
-        texts.append(fields[text_at])
-        labels.append(int(label))
+    for line, row in read_rows(path, BASE_COLUMNS, also=TEXT_ALIASES):
+        try:
+            labels.append(parse_label(row["label"]))
+        except ValueError as error:
+            raise DataFileError(f"{path}, line {line}: {error}") from None
+        if not normalise(row["text"]):
+            raise DataFileError(f"{path}, line {line}: the text is empty")
+        texts.append(row["text"])
     if not texts:
         raise DataFileError(f"{path} has a header but no texts")
     return texts, np.array(labels, dtype=np.int64)
-
-
-def _fields(path: Path, number: int, line: bytes) -> list[str]:
-    try:
-        return line.removesuffix(b"\r").decode("utf-8").split("\t")
-    except UnicodeDecodeError as error:
-        raise DataFileError(f"{path}, line {number}: not UTF-8 ({error.reason})") from None
-
-
-def _short(fields: list[str]) -> str:
-    shown = "\t".join(fields)
-    return repr(shown if len(shown) <= 80 else shown[:79] + "…")
 
 
 def report(path: Path, folder: Path, *, samples: int, seed: int) -> str:

@@ -4,7 +4,8 @@ Like `cut`: the number is assigned in one transaction, the file is a pure functi
 archive, `0001-0005`, holds the rows of all its members: no correction ever leaves training.
 """
 
-import sys
+import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pipeline import errors, settings
 from pipeline.files import DataFileError, read_csv, write_csv
 from pipeline.labels import SENTIMENTS
 from pipeline.layout import ARCHIVE_COLUMNS, archive_path
+from pipeline.live.records import ANONYMOUS
 from pipeline.live.store import Store
 
 
@@ -40,16 +42,35 @@ def write_archive(store: Store, number: str, root: Path = Path()) -> Path:
 
 def compact_archives(members: Sequence[str], root: Path = Path()) -> Path:
     """Join the files of consecutive archives into one, named by the first and the last. Raises DataFileError."""
-    rows = [row for member in members for row in read_csv(archive_path(member, root), ARCHIVE_COLUMNS)]
+    rows = [
+        {"source": ANONYMOUS, **row}
+        for member in members
+        for row in read_csv(archive_path(member, root), ARCHIVE_COLUMNS[:-1])
+    ]
     path = archive_path(f"{members[0].split('-')[0]}-{members[-1].split('-')[-1]}", root)
     write_csv(path, rows, ARCHIVE_COLUMNS)
     return path
 
 
-def main() -> None:
+def _number(text: str) -> str:
+    parts = re.fullmatch(r"([0-9]{1,9})(?:-([0-9]{1,9}))?", text)
+    first, last = (int(parts[1]), int(parts[2] or parts[1])) if parts else (0, 0)
+    if not 0 < first <= last:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no archive's number, such as 0003, nor a range, such as 0001-0005"
+        )
+    return f"{first:04d}" if first == last else f"{first:04d}-{last:04d}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m pipeline.freeze.archive 0003` or `python -m pipeline.freeze.archive 0001-0005`."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.freeze.archive", description=__doc__)
+    parser.add_argument(
+        "numbers", nargs="+", type=_number, metavar="NUMBER", help="assigned archives, for example 0003 or 0001-0005"
+    )
+    given = parser.parse_args(arguments)
     with Store(settings.load().database_url) as store:
-        for number in sys.argv[1:]:
+        for number in given.numbers:
             print(write_archive(store, number))
 
 

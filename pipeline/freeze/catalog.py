@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from pipeline.files import DataFileError, write_text
+from pipeline.files import DataFileError, read_text, write_text
 from pipeline.layout import CATALOG_FILE, NO_CHAMPION
 
 _HEADER = """\
@@ -93,12 +93,7 @@ def _joint(archives: Sequence[str]) -> int | None:
 
 def read_catalog(path: Path = CATALOG_FILE) -> Catalog:
     """The catalog in a file. Raises DataFileError naming the key that is missing or malformed."""
-    try:
-        return parse_catalog(path.read_text(encoding="utf-8"), path)
-    except FileNotFoundError:
-        raise DataFileError(f"{path} is missing: `git checkout {path}` restores it") from None
-    except UnicodeDecodeError as error:
-        raise DataFileError(f"{path} is not valid YAML: {error}") from None
+    return parse_catalog(read_text(path, utf16=False, missing=f"`git checkout {path}` restores it"), path)
 
 
 def parse_catalog(text: str, path: Path) -> Catalog:

@@ -4,7 +4,9 @@ The chunk's number is assigned in the live database in one transaction (`Store.a
 a pure function of its rows and can be written again with the same bytes: `python -m pipeline.freeze.cut 0007`.
 """
 
-import sys
+import argparse
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,19 @@ def write_chunk(store: Store, number: str, root: Path = Path()) -> Path:
     return path
 
 
-def main() -> None:
+def _number(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no chunk's number, such as 0007")
+    return f"{int(text):04d}"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m pipeline.freeze.cut 0007`."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.freeze.cut", description=__doc__)
+    parser.add_argument("numbers", nargs="+", type=_number, metavar="NUMBER", help="assigned chunks, for example 0007")
+    given = parser.parse_args(arguments)
     with Store(settings.load().database_url) as store:
-        for number in sys.argv[1:]:
+        for number in given.numbers:
             print(write_chunk(store, number))
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
+from pipeline.addresses import post_address
 from pipeline.inven import comments
 from pipeline.inven.comments import CommentPage
 from pipeline.inven.mobile import parse_mobile_article, parse_mobile_list
@@ -72,7 +73,7 @@ class InvenClient(PoliteClient):
 
     def article_url(self, board_id: int, post_id: int) -> str:
         """A post's own address."""
-        return f"{self.base_url}/board/maple/{board_id}/{post_id}"
+        return post_address(board_id, post_id, self.base_url)
 
     async def get_list(self, board_id: int, page: int, view: View | None = None) -> ListPage | Failure:
         """One list page. Raises InvenError."""

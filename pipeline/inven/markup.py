@@ -3,11 +3,11 @@
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, urljoin, urlsplit
 
 from lxml import etree
 from parsel.csstranslator import HTMLTranslator
 
+from pipeline.addresses import LARGEST, post_of
 from pipeline.inven.records import GONE_SAID, Failure
 from pipeline.text import normalise
 
@@ -18,11 +18,7 @@ _GONE_TEXTS = (
     "존재하지 않는 글",
 )
 _LOGIN_TEXTS = ("로그인이 필요", "로그인 후 이용", "로그인을 하셔야")
-# A path may begin with where a site's pages stand: the replay serves its mobile site below /m.
-_POST_PATH = re.compile(r"(?:/m)?/board/maple/([0-9]{1,9})/([0-9]{1,10})/?")
-_PLAIN_LINK = re.compile(_POST_PATH.pattern + r"(?:[?#].*)?")  # most links are; the rest takes the long way
 _NUMBER = re.compile(r"[0-9][0-9,]*")
-_LARGEST = 2**31 - 1  # what an integer column of the database holds
 _CATEGORY_LENGTH = 100  # characters; the database column's
 
 _BLOCKS = {
@@ -70,25 +66,9 @@ def without_scripts(element: Element) -> None:
 
 
 def post_id_of(href: str, board_id: int, url: str) -> int | None:
-    """The post of this board that a link leads to. Links carry the list's query along: the path counts."""
-    if match := _PLAIN_LINK.fullmatch(href):
-        found, post_id = int(match[1]), int(match[2])
-        return post_id if found == board_id and 0 < post_id <= _LARGEST else None
-    try:
-        target = urlsplit(urljoin(url, href))
-    except ValueError:  # not an address
-        return None
-    if match := _POST_PATH.fullmatch(target.path):
-        found, post_id = int(match[1]), int(match[2])
-    elif target.path.endswith("/powerbbs.php"):  # the old form of the same address
-        query = parse_qs(target.query)
-        numbers = [query.get(name, [""])[0] for name in ("come_idx", "l")]
-        if not all(re.fullmatch(r"[0-9]{1,10}", number) for number in numbers):
-            return None
-        found, post_id = int(numbers[0]), int(numbers[1])
-    else:
-        return None
-    return post_id if found == board_id and 0 < post_id <= _LARGEST else None
+    """The post of this board that a link on the page `url` leads to (`pipeline.addresses`)."""
+    found = post_of(href, url)
+    return found[1] if found and found[0] == board_id else None
 
 
 def body_of(root: Any) -> str:
@@ -159,7 +139,7 @@ def number_in(text: str) -> int:
     match = _NUMBER.search(text)
     if match is None:
         return 0
-    return min(int(match[0].replace(",", "")[:12]), _LARGEST)
+    return min(int(match[0].replace(",", "")[:12]), LARGEST)
 
 
 def number_after(word: str, text: str) -> int:

@@ -23,7 +23,7 @@ from pipeline.label.labeler import Labeler, open_labeler
 from pipeline.label.options import Options
 from pipeline.label.quality import Plan, require_quality, sample
 from pipeline.label.records import CoverageError, LabelReport
-from pipeline.labels import SENTIMENTS
+from pipeline.labels import SENTIMENTS, parse_label
 from pipeline.layout import CHUNK_COLUMNS as CHUNK_COLUMNS
 from pipeline.layout import GOLD, LABEL_COLUMNS, labeled_path, raw_path
 from pipeline.live.records import Answer
@@ -173,7 +173,7 @@ def live_labels(number: str, root: Path = Path()) -> list[dict[str, Any]]:
         {
             "board_id": int(row["board_id"]),
             "post_id": int(row["post_id"]),
-            "label": int(row["label"]),
+            "label": parse_label(row["label"]),
             "confidence": float(row["confidence"]) if row["confidence"] else None,
             "labeler": row["labeler"],
         }

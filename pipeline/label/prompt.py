@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.files import DataFileError, read_text
 from pipeline.hashing import content_hash
 from pipeline.label.records import PromptError
 from pipeline.text import normalise
@@ -70,13 +71,15 @@ def load_prompt(name: str, folder: Path = PROMPTS) -> Prompt:
     """The prompt `name` (file `<name>.toml`). Raises PromptError."""
     path = folder / f"{name}.toml"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         document = tomllib.loads(text)
-    except FileNotFoundError:
+    except DataFileError as error:
+        if path.exists():
+            raise PromptError(str(error)) from None
         found = ", ".join(sorted(file.stem for file in folder.glob("*.toml"))) or "none"
         raise PromptError(f"there is no prompt {name!r}: {path} is missing (there: {found})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PromptError(f"{path} is not valid TOML in UTF-8: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise PromptError(f"{path} is not valid TOML: {error}") from None
 
     if document.get("name") != name:
         raise PromptError(f"{path} calls itself {document.get('name')!r}: `name` must be {name!r}")
@@ -93,7 +96,7 @@ def load_prompt(name: str, folder: Path = PROMPTS) -> Prompt:
         raise PromptError(f"{path}: calibration must hold the same number (3 or more) a label, not {counts}")
     if {(item.title, item.body) for item in shots} & {(item.title, item.body) for item in calibration}:
         raise PromptError(f"{path}: a calibration text is also an example: its answer would be given away")
-    digest = content_hash(text)  # read_text has already turned CRLF into LF: the same on every checkout
+    digest = content_hash(text)  # without a mark and with LF: the same on every checkout
     return Prompt(name, digest, instructions, turn, words, shots, calibration)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.files import DataFileError, read_text
 from pipeline.gold import GoldPost
 from pipeline.hashing import content_hash
 from pipeline.label.agreement import Agreement
@@ -69,7 +70,7 @@ class Plan:
             canaries=tuple(
                 (item, labeler.shown(item.title, item.attacked), labeler.shown(item.title, item.body)) for item in found
             ),
-            canaries_digest=content_hash(CANARIES.read_text(encoding="utf-8")),
+            canaries_digest=content_hash(read_text(CANARIES)),
         )
 
     def wanted(self) -> dict[str, list[str]]:
@@ -173,7 +174,7 @@ def sample(gold: Sequence[GoldPost], size: int) -> list[GoldPost]:
 def read_canaries(path: Path = CANARIES) -> list[Canary]:
     """The canaries (moods in the words of mood-1, whatever the prompt in use says). Raises PromptError."""
     try:
-        items = tomllib.loads(path.read_text(encoding="utf-8"))["canaries"]
+        items = tomllib.loads(read_text(path))["canaries"]
         words = {"나쁨": 0, "보통": 1, "좋음": 2}
         return [
             Canary(
@@ -181,8 +182,10 @@ def read_canaries(path: Path = CANARIES) -> list[Canary]:
             )
             for item in items
         ]
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise PromptError(f"{path} can't be read: {error}") from None
+    except DataFileError as error:
+        raise PromptError(str(error)) from None
+    except tomllib.TOMLDecodeError as error:
+        raise PromptError(f"{path} is not valid TOML: {error}") from None
     except (KeyError, TypeError) as error:
         raise PromptError(f"{path}: a canary lacks or misnames {error}") from None
 

@@ -6,6 +6,7 @@ the hash of a text alone, so a test text of today was never a training text of a
 never straddle a split, and nothing that resembles a gold text is trained on. `python -m pipeline.learn.prepare`.
 """
 
+import argparse
 import json
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import errors, settings
-from pipeline.files import DataFileError, read_csv, write_json
+from pipeline.files import DataFileError, read_rows, write_json
 from pipeline.freeze.catalog import Catalog, read_catalog
 from pipeline.hashing import position
 from pipeline.labels import parse_label
 from pipeline.layout import (
-    ARCHIVE_COLUMNS,
     ARCHIVED_FEEDBACK,
+    BASE_COLUMNS,
     CHUNK_COLUMNS,
     LABELED_CHUNKS,
     PREPARED,
@@ -42,12 +43,15 @@ def read_chunk(
     """
     path = labeled_path(number, root)
     examples = []
-    for row in read_csv(path, (*CHUNK_COLUMNS, "label")):
+    for line, row in read_rows(path, (*CHUNK_COLUMNS, "label")):
         if row["label"]:
             text = join_post(row["title"], row["body"])
-            sure = float(row.get("confidence") or 1.0)
+            try:
+                label, sure = parse_label(row["label"]), float(row.get("confidence") or 1.0)
+            except ValueError as error:
+                raise DataFileError(f"{path}, line {line}: {error}") from None
             weight = 0.0 if sure < min_confidence else sure if confidence_weight else 1.0
-            examples.append(Example(text, parse_label(row["label"]), weight, f"chunk-{number}", row["job_group"]))
+            examples.append(Example(text, label, weight, f"chunk-{number}", row["job_group"]))
     return examples
 
 
@@ -76,10 +80,13 @@ def read_quality(number: str, root: Path = Path()) -> dict[str, Any]:
 def read_archive(number: str, root: Path = Path()) -> list[Example]:
     """The corrections of an archive in order of arrival. Raises DataFileError."""
     path = archive_path(number, root)
-    return [
-        Example(normalise(row["text"]), parse_label(row["label"]), 1.0, f"feedback-{number}")
-        for row in read_csv(path, ARCHIVE_COLUMNS)
-    ]
+    examples = []
+    for line, row in read_rows(path, BASE_COLUMNS):  # what is learned; older archives lack a column
+        try:
+            examples.append(Example(normalise(row["text"]), parse_label(row["label"]), 1.0, f"feedback-{number}"))
+        except ValueError as error:
+            raise DataFileError(f"{path}, line {line}: {error}") from None
+    return examples
 
 
 def check_listed(catalog: Catalog, root: Path = Path()) -> None:
@@ -161,8 +168,9 @@ def mix(
     return {"train": train, "validation": validation, "test_chunk": test_chunk, "test_base": test_base}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Read what the catalog lists, mix, write `data/prepared/`."""
+    argparse.ArgumentParser(prog="python -m pipeline.learn.prepare", description=__doc__).parse_args(arguments)
     catalog, params = read_catalog(), settings.params("prepare")
     check_listed(catalog)
     general = [Example(text, label, 1.0, "base") for text, label in base.read_base()]

@@ -3,6 +3,7 @@
 `python -m pipeline.learn.train`. The version comes from `data/catalog.yaml`, never from the clock.
 """
 
+import argparse
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -206,8 +207,9 @@ def model_card(metadata: dict[str, Any], catalog: Catalog, sets: dict[str, list[
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m pipeline.learn.train`."""
+    argparse.ArgumentParser(prog="python -m pipeline.learn.train", description=__doc__).parse_args(arguments)
     write_candidate()
 
 

@@ -1,54 +1,42 @@
 """The old system's posts, `all_posts.csv` (게시판,번호,제목,본문,링크): read into the live database, and written.
 
     python -m pipeline.live.all_posts import all_posts.csv [--date 2025-06-30]
-    python -m pipeline.live.all_posts export all_posts.csv
+    python -m pipeline.live.all_posts export all_posts.csv [--for-spreadsheet]
 
 Import: rows that can't be read are listed with their line; the others go in. Post ids repeat across boards, so the
-board is read from the link, else from 게시판. The file has no times: every post of it counts as posted on `--date`
-(default: the day the file was last changed). Texts are normalised as the crawler does it. A title may begin with its
-category, `[히어로] …`; a label that the domain's table does not know stays part of the title.
-Export: texts as they are stored. Nothing is put before `=` or `+` to calm a spreadsheet, because a file that is
-imported again must give the same texts; open it as data, not by a double click, if you distrust its writers.
+board is read from the link where that leads to a post of Inven's, else from 게시판. The file has no times: every post
+of it counts as posted on `--date` (default: the day the file was last changed). Texts are normalised as the crawler
+does it. A title may begin with its category, `[히어로] …`; a label that the domain's table does not know stays part of
+the title.
+Export: texts as they are stored, so that a file that is imported again gives the same. `--for-spreadsheet` puts a '
+before what a spreadsheet would take for a formula: for people to open, not to be imported.
 """
 
 import argparse
-import csv
-import io
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from pipeline import boards, clock, errors, settings
-from pipeline.files import DataFileError, write_csv
+from pipeline.addresses import LARGEST, post_address, post_of
+from pipeline.files import DataFileError, formula_safe, read_table, write_csv
+from pipeline.live.imported import Imported
 from pipeline.live.records import Post
 from pipeline.live.store import Store
 from pipeline.text import normalise
 
 COLUMNS = ("게시판", "번호", "제목", "본문", "링크")
 _BATCH = 1000  # posts in one transaction
-_PATH = re.compile(r".*/board/maple/([0-9]{1,9})/([0-9]{1,10})/?")
 _LABEL = re.compile(r"\[([^\[\]]{1,30})\]\s*")
-_LARGEST = 2**31 - 1
-_BOARDS = {name: board for board in boards.BOARDS for name in (board.name.replace(" ", ""), str(board.id))}
-
-
-@dataclass
-class Imported:
-    """What became of a file's rows. `bad`: (line in the file, what is wrong with it)."""
-
-    rows: int = 0
-    new: int = 0
-    bad: list[tuple[int, str]] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        known = self.rows - self.new - len(self.bad)
-        text = f"{self.rows:,} rows: {self.new:,} new posts, {known:,} known before, {len(self.bad):,} bad"
-        return "\n".join([text, *(f"  line {line}: {why}" for line, why in self.bad)])
+_FILTER = re.compile(r"(게시판)?(_[0-9]+추)?$")  # what the old system's crawler called a filtered list
+_BOARDS = {
+    name: board
+    for board in boards.BOARDS
+    for name in (board.name.replace(" ", "").removesuffix("게시판"), str(board.id))
+}
 
 
 def import_posts(store: Store, path: Path, day: date | None = None) -> Imported:
@@ -63,7 +51,7 @@ def import_posts(store: Store, path: Path, day: date | None = None) -> Imported:
     return done
 
 
-def export_posts(store: Store, path: Path) -> int:
+def export_posts(store: Store, path: Path, *, for_spreadsheet: bool = False) -> int:
     """Write every stored post under the old columns, in order of collection. Returns how many there are.
 
     The title begins with its category, as in the old file.
@@ -74,76 +62,48 @@ def export_posts(store: Store, path: Path) -> int:
         nonlocal count
         for row in store.stored_posts():
             count += 1
-            yield {
+            cells = {
                 "게시판": boards.board(row["board_id"]).name,
                 "번호": row["post_id"],
                 "제목": f"[{row['category']}] {row['title']}" if row["category"] else row["title"],
                 "본문": row["body"],
                 "링크": row["url"],
             }
+            yield {name: formula_safe(cell) for name, cell in cells.items()} if for_spreadsheet else cells
 
     write_csv(path, rows(), COLUMNS)
     return count
 
 
 def _posts(path: Path, day: date | None, done: Imported) -> Iterator[Post]:
-    text = _text(path)
+    rows = read_table(path, COLUMNS)
     now = clock.now()
     if day is None:  # a file dated ahead was saved by a clock that was wrong: its posts would show up years from now
         day = min(datetime.fromtimestamp(path.stat().st_mtime, clock.KST), now).date()
     elif day > now.date():
         raise DataFileError(f"--date {day} lies in the future: posts dated ahead would not show before that day")
     posted_at = datetime.combine(day, time(), clock.KST)
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header = next(reader, [])
-    missing = [name for name in COLUMNS if name not in header]
-    if missing:
-        raise DataFileError(
-            f"{path} lacks the column(s) {', '.join(missing)}; it has {', '.join(header) or 'none'}. The old system's "
-            f"file has {','.join(COLUMNS)}."
-        )
-    places = [header.index(name) for name in COLUMNS]
-    while True:
-        line = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:  # such as a quote that is never closed
-            done.rows += 1
-            done.bad.append((line, str(error)))
-            continue
-        if not fields:
-            continue  # an empty line
+    for row in rows:
         done.rows += 1
         try:
-            if len(fields) != len(header):
-                raise ValueError(f"{len(fields)} fields where the header has {len(header)}")
-            yield _post([fields[place] for place in places], posted_at, now)
+            if row.problem:
+                raise ValueError(row.problem)
+            yield _post([row.fields[name] for name in COLUMNS], posted_at, now)
         except ValueError as error:
-            done.bad.append((line, str(error)))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataFileError(f"{path} can't be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise DataFileError(f"{path} is not UTF-8 ({error}). Save it as 'CSV UTF-8'.") from None
+            done.bad.append((row.line, str(error)))
 
 
 def _post(values: list[str], posted_at: datetime, now: datetime) -> Post:
     """A row as a post. Raises ValueError that says what is wrong with it."""
     board_name, number, subject, body, link = values
-    linked = _address(link)
-    board = _BOARDS.get(re.sub(r"\s|게시판$", "", board_name)) or _BOARDS.get(re.sub(r"\s", "", board_name))
-    if linked is not None and linked[0] in {entry.id for entry in boards.BOARDS}:
-        board = boards.board(linked[0])  # the link knows better than a name
+    linked = post_of(link)
+    board = _BOARDS.get(_FILTER.sub("", "".join(normalise(board_name).split())))
+    if linked is not None:  # the link knows better than a name
+        board = _BOARDS.get(str(linked[0]))
     if board is None:
         raise ValueError(f"no board in 링크 ({link[:80]!r}) nor in 게시판 ({board_name[:40]!r})")
-    number = number.strip().replace(",", "")
-    if not (number.isascii() and number.isdigit() and 0 < int(number[:12]) <= _LARGEST):
+    number = number.strip().replace(",", "").removesuffix(".0")  # as pandas writes a column that once had gaps
+    if not (number.isascii() and number.isdigit() and 0 < int(number[:12]) <= LARGEST):
         raise ValueError(f"번호 is no post id: {number[:40]!r}")
     if linked is not None and linked[1] != int(number):
         raise ValueError(f"번호 is {number}, but 링크 leads to {linked[1]}")
@@ -164,28 +124,13 @@ def _post(values: list[str], posted_at: datetime, now: datetime) -> Post:
         job=job.name if job else None,
         title=title,
         body=body,
-        url=link.strip() if linked else f"{settings.INVEN}/board/maple/{board.id}/{number}",
+        url=post_address(board.id, int(number)),
         posted_at=posted_at,
         collected_at=now,
     )
 
 
-def _address(link: str) -> tuple[int, int] | None:
-    """Board and post that a link leads to; queries of filtered lists do not count."""
-    try:
-        parts = urlsplit(link.strip())
-    except ValueError:
-        return None
-    if match := _PATH.fullmatch(parts.path):
-        return int(match[1]), int(match[2])
-    query = parse_qs(parts.query)
-    numbers = [query.get(name, [""])[0] for name in ("come_idx", "l")]
-    if parts.path.endswith("/powerbbs.php") and all(re.fullmatch(r"[0-9]{1,10}", number) for number in numbers):
-        return int(numbers[0]), int(numbers[1])
-    return None
-
-
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m pipeline.live.all_posts import|export FILE`."""
     parser = argparse.ArgumentParser(
         prog="python -m pipeline.live.all_posts", description="The old system's all_posts.csv"
@@ -194,14 +139,18 @@ def main() -> None:
     importing = actions.add_parser("import", help="store a file's posts; bad rows are listed with their lines")
     importing.add_argument("--date", type=date.fromisoformat, help="when they were posted (default: the file's date)")
     exporting = actions.add_parser("export", help="write every stored post")
+    exporting.add_argument(
+        "--for-spreadsheet", action="store_true", help="no text is a formula; not to be imported again"
+    )
     for action in (importing, exporting):
         action.add_argument("file", type=Path, metavar="FILE")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     with Store(settings.load().database_url) as store:
         if given.action == "import":
             print(import_posts(store, given.file, given.date))
         else:
-            print(f"{export_posts(store, given.file):,} posts written to {given.file}")
+            count = export_posts(store, given.file, for_spreadsheet=given.for_spreadsheet)
+            print(f"{count:,} posts written to {given.file}")
 
 
 if __name__ == "__main__":

@@ -70,9 +70,16 @@ class Prediction:
     confidence: float
 
 
+ANONYMOUS = "anonymous"  # a visitor of the page
+IMPORTED = "imported:"  # and the name of where the corrections come from
+
+
 @dataclass(frozen=True, slots=True)
 class Feedback:
-    """What a person said about a text: `label` is the person's, `predicted` was the model's."""
+    """What a person said about a text: `label` is the person's, `predicted` was the model's.
+
+    `source` says whose word it is: `anonymous`, or `imported:NAME`.
+    """
 
     text: str
     label: int
@@ -82,3 +89,4 @@ class Feedback:
     board_id: int | None = None
     post_id: int | None = None
     client: str | None = None
+    source: str = ANONYMOUS

@@ -5,8 +5,9 @@ processes wait for each other instead of failing half-way.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -225,10 +226,34 @@ class Store(Collected, Moods):
 
     def add_feedback(self, item: Feedback) -> int:
         """Store what a person said. Returns the row's id."""
-        row = {field.name: getattr(item, field.name) for field in fields(Feedback)}
         with self.writing() as connection:
-            result = connection.execute(insert(feedback).values(created_at=clock.iso(clock.now()), **row))
+            result = connection.execute(insert(feedback).values(**_feedback_row(item)))
             return int(result.inserted_primary_key[0])  # type: ignore[index]
+
+    def add_missing_feedback(self, source: str, items: Sequence[Feedback]) -> int:
+        """Store those corrections of a source that are not there yet, in the order given. Returns how many.
+
+        Of equal ones (text and label) the n-th is there when the source has n of them: a list that has grown adds what
+        is new, a list that is the same adds nothing.
+        """
+        query = select(feedback.c.text, feedback.c.label).where(feedback.c.source == source)
+        with self.writing() as connection:
+            there = Counter((row.text, row.label) for row in connection.execute(query))
+            added = 0
+            for item in items:
+                if there[item.text, item.label] > 0:
+                    there[item.text, item.label] -= 1
+                else:
+                    connection.execute(insert(feedback).values(**_feedback_row(replace(item, source=source))))
+                    added += 1
+            return added
+
+    def stored_feedback(self) -> Iterator[dict[str, Any]]:
+        """Every correction in order of arrival, row by row. One consistent state, however long the caller takes."""
+        with self.reading() as connection:
+            rows = connection.execution_options(yield_per=1000).execute(select(feedback).order_by(feedback.c.id))
+            for row in rows.mappings():
+                yield dict(row)
 
 
 def _old_before(connection: Connection, size: int) -> str | None:
@@ -258,3 +283,7 @@ def _next_chunk(connection: Connection, size: int) -> Sequence[int]:
     # Nothing old came while a whole chunk of new posts did: the backfill is over.
     left = [seq for seq in old if seq < recent[0]][: (size - 1) // 2]
     return [*left, *recent[: size - len(left)]]
+
+
+def _feedback_row(item: Feedback) -> dict[str, Any]:
+    return {"created_at": clock.iso(clock.now())} | {name.name: getattr(item, name.name) for name in fields(Feedback)}

@@ -74,6 +74,7 @@ feedback = Table(
     Column("post_id", Integer),
     Column("client", String(64)),  # salted hash of the session; no address, no name
     Column("archive", Integer),  # the feedback archive that froze this row; NULL = pending
+    Column("source", String(60), nullable=False, server_default=text("'anonymous'")),  # or imported:NAME
     sqlite_autoincrement=True,
 )
 Index(

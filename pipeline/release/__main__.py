@@ -1,6 +1,7 @@
 """Command line: `python -m pipeline.release` trains and releases a model now, for example the base model."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import errors
@@ -10,7 +11,7 @@ from pipeline.release.first import say_own_base
 from pipeline.release.model import release_model
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Train and release a model from the catalog as it stands. Raises Busy while a learn run is at work."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.release", description=__doc__)
     parser.add_argument(

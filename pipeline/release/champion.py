@@ -4,7 +4,9 @@ A pure function of that version: the bytes are taken from `models/production/` w
 the Git tag that released it. `python -m pipeline.release.champion`.
 """
 
+import argparse
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline import errors
@@ -42,8 +44,9 @@ def _fetch(version: str, folder: Path) -> None:
         ) from None
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m pipeline.release.champion`."""
+    argparse.ArgumentParser(prog="python -m pipeline.release.champion", description=__doc__).parse_args(arguments)
     write_champion(read_catalog().champion)
 
 

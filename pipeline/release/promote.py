@@ -6,9 +6,10 @@ and it passed the smoke test (which `evaluate` makes, as it has the model in mem
 champion. `python -m pipeline.release.promote`.
 """
 
+import argparse
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +143,9 @@ def replace_folder(source: Path, target: Path, more: Mapping[str, Path] | None =
             path.unlink()
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m pipeline.release.promote`."""
+    argparse.ArgumentParser(prog="python -m pipeline.release.promote", description=__doc__).parse_args(arguments)
     decision = write_production()
     print(f"{decision['verdict']}: {'; '.join(decision['reasons'])}")
 

@@ -12,7 +12,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from pipeline.files import read_text
 from pipeline.layout import STOPWORDS_FILE
+from pipeline.text import normalise
 
 # Strength of the prior, in words (Monroe et al. use 500 too). A selection of fewer words gets a prior of as
 # many as it has: what everybody says then weighs half, and never drowns it.
@@ -37,8 +39,8 @@ class Keyword:
 
 
 def load_stopwords(path: Path = STOPWORDS_FILE) -> frozenset[str]:
-    """The words that are never keywords, one a line. Raises FileNotFoundError."""
-    return frozenset(path.read_text(encoding="utf-8").split())
+    """The words that are never keywords, one a line. Raises DataFileError."""
+    return frozenset(normalise(read_text(path)).split())
 
 
 def count_words(posts: pl.DataFrame, stopwords: Collection[str] = ()) -> pl.DataFrame:

@@ -68,7 +68,7 @@ def test_json_lines_with_and_without_optional_keys(tmp_path: Path) -> None:
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_table_of_texts(tmp_path: Path, packed: bool) -> None:
     long = '그래픽은 좋은데 "최적화가 너무 안 되어서 환불했습니다'
-    content = f"label\tdocument\n1\t짧은 글\n0\t{long}\n0\t\n0\n".encode()
+    content = f"label\tdocument\n1\t짧은 글\n0\t{long}\n0\t\n\n".encode()
     file = tmp_path / ("texts.tsv.gz" if packed else "texts.tsv")
     file.write_bytes(gzip.compress(content) if packed else content)
     short, other = read_posts([file], text_column="document")
@@ -85,9 +85,12 @@ def test_a_table_of_texts(tmp_path: Path, packed: bool) -> None:
         ("a.jsonl", '{"board_id": 2294, "title": "가"}', "body"),
         ("a.jsonl", '{"board_id": 1, "title": "가", "body": "나"}', "no board 1"),
         ("a.jsonl", "[]", "line 1"),
-        ("a.tsv.gz", "not packed", "read"),
-        ("missing.jsonl", None, "read"),
-        ("empty", None, "read"),
+        ("a.jsonl", '{"board_id": 2294, "title": "가", "body": "나", "post_id": "9"}', "post_id is '9'"),
+        ("a.jsonl", '{"board_id": 2294, "title": "가", "body": "나", "views": -1}', "views is -1"),
+        ("a.tsv.gz", "not packed", "gzip"),
+        ("a.tsv.gz", "text\tlabel\n좋다\n", "gzip"),
+        ("missing.jsonl", None, "missing"),
+        ("empty", None, "missing"),
     ],
 )
 def test_a_bad_posts_file_is_named(tmp_path: Path, name: str, content: str | None, complaint: str) -> None:

@@ -159,7 +159,7 @@ def test_a_missing_file_and_another_encoding_are_named(tmp_path: Path) -> None:
 def test_a_row_of_another_length_is_named(tmp_path: Path, row: str) -> None:
     path = tmp_path / "a.csv"
     path.write_text(f"text,label\n나,0\n{row}\n", encoding="utf-8")
-    with pytest.raises(DataFileError, match=r"a\.csv, line 3: the number of fields"):
+    with pytest.raises(DataFileError, match=r"a\.csv, line 3: [13] field\(s\), but the header has 2"):
         read_csv(path, ["text", "label"])
 
 

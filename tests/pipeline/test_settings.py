@@ -158,7 +158,7 @@ def test_params_problems_name_file_and_section(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"params\.yaml is not valid YAML"):
         settings.params("cut", path)
     path.write_bytes("cut: # 크기\n".encode("cp949"))
-    with pytest.raises(SettingsError, match=r"params\.yaml is not valid YAML"):
+    with pytest.raises(SettingsError, match=r"params\.yaml is not UTF-8 but cp949"):
         settings.params("cut", path)
     for document in ("", "- cut\n", "cut: 5\n", "other: {a: 1}\n"):
         path.write_text(document, encoding="utf-8")

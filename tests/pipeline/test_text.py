@@ -155,8 +155,27 @@ def test_a_malformed_dictionary_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "slang.tsv"
     header = DICTIONARY.read_text(encoding="utf-8").splitlines()[0]
     path.write_text(f"{header}\n썬콜\tNNP\t썬콜\tjob\n두개\tNNG\n", encoding="utf-8")
-    with pytest.raises(DataFileError, match=r"slang\.tsv, line 3: four tab-separated"):
+    with pytest.raises(DataFileError, match=r"slang\.tsv, line 3: 2 field\(s\), but the header has 4"):
         slang(path)
+    path.write_text(f"{header}\n썬콜\tNNP\t\tjob\n", encoding="utf-8")
+    with pytest.raises(DataFileError, match=r"slang\.tsv, line 2: every field"):
+        slang(path)
+    path.write_text("썬콜\tNNP\t썬콜\tjob\n", encoding="utf-8")  # no header: the first word would be lost
+    with pytest.raises(DataFileError, match=r"slang\.tsv lacks the column\(s\) word, tag, canonical, group"):
+        slang(path)
+
+
+def test_a_tag_that_kiwi_does_not_know_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "slang.tsv"
+    path.write_text("word\ttag\tcanonical\tgroup\n썬콜\tNNX\t썬콜\tjob\n", encoding="utf-8")
+    monkeypatch.setattr(module, "DICTIONARY", path)
+    monkeypatch.setattr(module, "slang", lambda: slang(path))
+    module._kiwi.cache_clear()
+    try:
+        with pytest.raises(DataFileError, match=r"slang\.tsv: 썬콜 can't be added .*NNX"):
+            tokenizer("kiwi")
+    finally:
+        module._kiwi.cache_clear()
 
 
 def test_job_names_of_the_dictionary_are_those_of_the_boards() -> None:

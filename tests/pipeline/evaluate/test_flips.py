@@ -6,6 +6,12 @@ from pipeline.evaluate.flips import count_flips, excerpt, flip_rows
 from pipeline.learn.examples import Example
 
 
+def test_no_title_is_a_formula_in_the_lists_that_people_open() -> None:
+    assert excerpt("=HYPERLINK(1)\n둘째 줄") == "'=HYPERLINK(1)"
+    assert excerpt("@everyone " * 9).startswith("'@everyone")
+    assert excerpt("3줄 요약 -1") == "3줄 요약 -1"
+
+
 def test_changes_are_named_by_who_is_right() -> None:
     examples = [Example(f"제목 {i}\n본문", label, 1.0, "gold") for i, label in enumerate([0, 0, 1, 2])]
     champion = np.array([[0.8, 0.1, 0.1], [0.1, 0.7, 0.2], [0.6, 0.2, 0.2], [0.5, 0.4, 0.1]])

@@ -41,19 +41,22 @@ def test_files_are_read_as_they_are(tmp_path: Path) -> None:
     other.write_bytes(b"\xef\xbb\xbflabel\tid\ttext\n2\t7\tgood\n\n\n")  # BOM, columns in another order, blank end
     assert read_labelled(other)[0] == ["good"]
     assert read_labelled(other)[1].tolist() == [2]
+    other.write_bytes('content,label\n"a, ""b""",긍정\n\nc,0.0\n'.encode())  # a CSV, with an empty line
+    assert read_labelled(other)[0] == ['a, "b"', "c"]
+    assert read_labelled(other)[1].tolist() == [2, 0]
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", r"line 1: a header"),
-        (b"document\tlabel\n", r"line 1: a header.*not 'document\\tlabel'"),
-        (b"text\ttext\tlabel\n", r"line 1: a header"),
+        (b"", r"lacks the column\(s\) text, label; it has none"),
+        (b"document\tlabel\n", r"lacks the column\(s\) text; it has document, label"),
+        (b"text\ttext\tlabel\n", r"line 1: the column text is there more than once"),
         (b"text\tlabel\n", r"no texts"),
         (b"text\tlabel\na\t0\nb\n", r"line 3: 1 field\(s\), but the header has 2"),
         (b"text\tlabel\na\t0\nb\tc\t1\n", r"line 3: 3 field"),
         (b"text\tlabel\na\t3\n", r"line 2: '3' is not a label"),
-        (b"text\tlabel\na\t0\n\nb\t1\n", r"line 3: 1 field"),
+        (b"text\tlabel\na\t0\n\nb\n", r"line 4: 1 field"),
         (b"text\tlabel\na\t0\n \t1\n", r"line 3: the text is empty"),
         (b"text\tlabel\na\t0\n\xff\t1\n", r"line 3: not UTF-8"),
     ],

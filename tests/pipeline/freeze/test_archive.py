@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import DataFileError, read_csv
+from pipeline.files import DataFileError, read_csv, write_csv
 from pipeline.freeze.archive import compact_archives, write_archive
 from pipeline.layout import ARCHIVE_COLUMNS, archive_path
+from pipeline.learn.prepare import read_archive
 from pipeline.live.records import Feedback
 from pipeline.live.store import Store
 
@@ -46,6 +47,24 @@ def test_compacting_files_equals_writing_the_range(tmp_path: Path, store: Store)
     rows = read_csv(path, ARCHIVE_COLUMNS)
     assert [row["text"] for row in rows] == [f"{number} {text}" for number in range(1, 4) for text in HOSTILE]
     assert path.read_bytes() == write_archive(store, "0001-0003", tmp_path / "range").read_bytes()
+
+
+def test_archives_say_whose_word_it_is_and_older_ones_are_read_without(tmp_path: Path, store: Store) -> None:
+    store.add_feedback(Feedback("갓패치", 2))
+    store.add_missing_feedback("imported:old", [Feedback("노답", 0)])
+    store.assign_archive(2)
+    path = write_archive(store, "0001", tmp_path)
+    assert ARCHIVE_COLUMNS[-1] == "source"
+    assert [row["source"] for row in read_csv(path, ARCHIVE_COLUMNS)] == ["anonymous", "imported:old"]
+    older = ARCHIVE_COLUMNS[:-1]
+    write_csv(archive_path("0002", tmp_path), [dict.fromkeys(older, "") | {"text": "글", "label": "1"}], older)
+    assert [example.text for example in read_archive("0002", tmp_path)] == ["글"]
+    rows = read_csv(compact_archives(["0001", "0002"], tmp_path), ARCHIVE_COLUMNS)
+    assert [(row["text"], row["source"]) for row in rows] == [
+        ("갓패치", "anonymous"),
+        ("노답", "imported:old"),
+        ("글", "anonymous"),
+    ]
 
 
 def test_a_compacted_archive_is_compacted_again(tmp_path: Path, store: Store) -> None:

@@ -104,5 +104,5 @@ def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataFileError, match=re.escape(f"{tmp_path / 'gone.yaml'} is missing: `git checkout")):
         read_catalog(tmp_path / "gone.yaml")
     (tmp_path / "catalog.yaml").write_bytes(b"version: \xff\xfe\n")
-    with pytest.raises(DataFileError, match=r"catalog\.yaml is not valid YAML"):
+    with pytest.raises(DataFileError, match=r"catalog\.yaml, line 1: not UTF-8"):
         read_catalog(tmp_path / "catalog.yaml")

@@ -332,7 +332,7 @@ def test_the_stage_writes_sets_that_are_read_back(tmp_path: Path, monkeypatch: p
     write_feedback(Path(), "0001", [("=1+1 교정", "2")])
     general = [{"text": text, "label": i % 3} for i, text in enumerate(texts("일반", 200))]
     write_csv(Path("data/base/merged_label_final.csv"), general, ("text", "label"))
-    prepare.main()
+    prepare.main([])
     before = {path.name: path.read_bytes() for path in sorted(PREPARED.iterdir())}
     assert list(before) == [
         "labels.json",
@@ -346,8 +346,8 @@ def test_the_stage_writes_sets_that_are_read_back(tmp_path: Path, monkeypatch: p
     assert Example("=1+1 교정", 2, 3.0, "feedback-0001") in sets["train"]
     assert {example.source for example in sets["test_chunk"]} == {"chunk-0002"}
     assert len(read_csv(PREPARED / "train.csv", SET_COLUMNS)) == len(sets["train"])
-    prepare.main()
+    prepare.main([])
     assert {path.name: path.read_bytes() for path in sorted(PREPARED.iterdir())} == before
     labeled_path("0002").unlink()
     with pytest.raises(DataFileError, match=r"labeled_data_0002\.csv is listed"):
-        prepare.main()
+        prepare.main([])

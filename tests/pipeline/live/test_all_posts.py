@@ -42,10 +42,10 @@ def test_rows_become_posts(store: Store, tmp_path: Path) -> None:
     done = import_posts(store, path, date(2025, 6, 30))
     assert (done.rows, done.new, done.bad) == (4, 4, [])
     assert rows_of(store) == [
-        (2294, 7, "히어로", "히어로", "버프 서", "첫 줄\n둘째, 줄", LINK.format(2294, 7) + "?my=chu&p=3"),
+        (2294, 7, "히어로", "히어로", "버프 서", "첫 줄\n둘째, 줄", LINK.format(2294, 7)),
         (2295, 7, None, "아크메이지(썬,콜)", "[밸런스] 썬콜은", "", LINK.format(2295, 7)),
         (5974, 1234, None, None, "=1+1", "본문", LINK.format(5974, 1234)),
-        (2298, 8, "아크", "아크", "글", "본문", "https://www.inven.co.kr/board/powerbbs.php?come_idx=2298&l=8"),
+        (2298, 8, "아크", "아크", "글", "본문", LINK.format(2298, 8)),
     ]
     with store.reading() as connection:
         assert connection.scalars(select(posts_table.c.posted_at).distinct()).all() == ["2025-06-30T00:00:00+09:00"]
@@ -53,6 +53,25 @@ def test_rows_become_posts(store: Store, tmp_path: Path) -> None:
     assert (again.rows, again.new) == (4, 0)
     assert "4 known before" in str(again)
     assert store.count_pending() == (4, 0)
+
+
+def test_a_link_counts_only_where_it_leads_to_a_post_of_inven(store: Store, tmp_path: Path) -> None:
+    path = old_file(
+        tmp_path / "all_posts.csv",
+        ("자유_30추", 1, "제목", "본문", "/board/maple/5974/1?my=chuchu"),  # as a page has it
+        ("전사", 2, "제목", "본문", "javascript:alert(1)//board/maple/2294/2"),
+        ("마법사", 3, "제목", "본문", "https://elsewhere.example/board/maple/2295/3"),
+        ("자유_10추", "4.0", "제목", "본문", "https://www.inven.co.kr.evil.example/board/maple/2294/4"),
+        ("도적 게시판", 5, "제목", "본문", "//m.inven.co.kr/board/maple/2297/5"),
+        ("궁수", 6, "제목", "본문", "https://www.inven.co.kr/board/maple/4538/6"),  # another game's board
+        ("궁수", 7, "제목", "본문", LINK.format(2296, 8)),
+    )
+    done = import_posts(store, path)
+    assert [(row[0], row[1], row[-1]) for row in rows_of(store)] == [
+        (board, post, LINK.format(board, post))
+        for board, post in ((5974, 1), (2294, 2), (2295, 3), (5974, 4), (2297, 5))
+    ]
+    assert [line for line, _ in done.bad] == [7, 8]
 
 
 def test_bad_rows_are_listed_with_their_lines_and_the_others_go_in(store: Store, tmp_path: Path) -> None:
@@ -79,7 +98,8 @@ def test_bad_rows_are_listed_with_their_lines_and_the_others_go_in(store: Store,
         "line 4: 번호 is no post id: '둘'",
         "링크 leads to 4",
         "no board",
-        "3 fields",
+        "3 field(s)",
+        "a quote opens here and is never closed",
         "neither",
         "9 rows: 2 new",
     ):
@@ -104,7 +124,7 @@ def test_posts_are_never_dated_ahead(store: Store, tmp_path: Path) -> None:
         (b"", "lacks the column"),
         ("게시판,제목\n".encode(), "번호, 본문, 링크"),
         ("게시판,번호".encode("cp949"), "not UTF-8"),
-        (None, "can't be read"),
+        (None, "is missing"),
     ],
 )
 def test_another_file_is_refused_with_a_reason(store: Store, tmp_path: Path, content: bytes | None, words: str) -> None:
@@ -152,6 +172,15 @@ def test_what_is_exported_can_be_imported_as_it_was(store: Store, tmp_path: Path
         assert path.read_bytes() == first
 
 
+def test_an_export_for_spreadsheets_holds_no_formula(store: Store, tmp_path: Path) -> None:
+    now = clock.now()
+    store.add_posts([Post(2294, 1, None, "전사", None, "=HYPERLINK(1)", "@SUM(1)", LINK.format(2294, 1), now, now)])
+    export_posts(store, tmp_path / "a.csv", for_spreadsheet=True)
+    row = read_csv(tmp_path / "a.csv", COLUMNS)[0]
+    assert (row["번호"], row["제목"], row["본문"]) == ("1", "'=HYPERLINK(1)", "'@SUM(1)")
+    assert row["링크"] == LINK.format(2294, 1)
+
+
 def test_an_export_takes_the_memory_of_a_few_posts_not_of_all(store: Store, tmp_path: Path) -> None:
     now, body = clock.now(), "가" * 4000  # 12 kB in the file
     for start in range(0, 6000, 1000):
@@ -185,5 +214,5 @@ def test_the_command_says_what_it_did(tmp_path: Path) -> None:
     assert "1 posts written" in run("export", str(tmp_path / "out.csv")).stdout
     wrong = run("import", str(tmp_path / "none.csv"))
     assert wrong.returncode == 1
-    assert "none.csv can't be read" in wrong.stderr
+    assert "none.csv is missing" in wrong.stderr
     assert "Traceback" not in wrong.stderr

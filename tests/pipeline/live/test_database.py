@@ -38,6 +38,7 @@ WRITES: dict[str, Callable[[Store, MakePost], Any]] = {
     "save_keywords": lambda store, make: store.save_keywords([(1, "가")]),
     "save_predictions": lambda store, make: store.save_predictions("v", [Prediction(5974, 1, 1, 0.5)]),
     "add_feedback": lambda store, make: store.add_feedback(Feedback("글", 1)),
+    "add_missing_feedback": lambda store, make: store.add_missing_feedback("imported:x", [Feedback("글", 1)]),
 }
 
 
