@@ -8,7 +8,6 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from fastapi.responses import JSONResponse
 
 from app import connections
 from app.connections import GuardedProtocol, OpenConnections, room_for_connections
-from app.guard import Guard, Site
+from app.guard import Guard, Site, refused
 from pipeline import errors, settings
 from pipeline.errors import UserError
 from pipeline.live.store import Store
@@ -94,7 +93,7 @@ def create_app(services: "Services", site: Site | None = None) -> FastAPI:
 
 async def _not_understood(request: Request, error: Exception) -> JSONResponse:
     log.info("%s is not understood: %s", request.url.path, error)
-    return JSONResponse({"error": "the request is not understood", "detail": "the request is not understood"}, 422)
+    return refused(422, "the request is not understood")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -174,13 +173,8 @@ def main() -> None:
     model = ProductionModel()
     services = Services(store, model, chunk_size=chunk_size, archive_size=archive_size, stopwords=load_stopwords())
 
-    def make() -> FastAPI:
-        app = create_app(services, site)
-        watched.enter_context(model.watched())  # loading takes seconds; the page opens meanwhile
-        return app
-
-    with store, ExitStack() as watched:
-        serve(listener, make, site)
+    with store, model.watched():  # loading takes seconds; the page opens meanwhile
+        serve(listener, lambda: create_app(services, site), site)
 
 
 if __name__ == "__main__":
