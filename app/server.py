@@ -7,7 +7,9 @@ import asyncio
 import errno
 import logging
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,12 +171,23 @@ def main() -> None:
     from app.services import Services
     from pipeline.serve.keywords import load_stopwords
     from pipeline.serve.production import ProductionModel
+    from pipeline.text import tokenizer
 
     model = ProductionModel()
     services = Services(store, model, chunk_size=chunk_size, archive_size=archive_size, stopwords=load_stopwords())
 
-    with store, model.watched():  # loading takes seconds; the page opens meanwhile
-        serve(listener, lambda: create_app(services, site), site)
+    # The tokenizer's first words hold Python's lock for seconds: they come while Gradio is imported, not when somebody
+    # has opened the page (measured).
+    words = settings.params("text")["tokenizer"]
+    threading.Thread(target=lambda: tokenizer(words)(["준비"]), name="tokenizer", daemon=True).start()
+
+    def make() -> FastAPI:
+        app = create_app(services, site)
+        watched.enter_context(model.watched())  # takes seconds; the page opens meanwhile
+        return app
+
+    with store, ExitStack() as watched:
+        serve(listener, make, site)
 
 
 if __name__ == "__main__":

@@ -64,18 +64,15 @@ class Classifier:
         With `remember`, tokens are kept on disk and known texts are not tokenised again (`pipeline.model.token_cache`):
         for texts that other runs read too, not for what a user types.
         """
+        import pipeline.serve.fused  # noqa: F401  (before the network is made: TensorFlow's threads are set there)
+
         metadata = read_metadata(folder)
         path = folder / MODEL_FILE
         if not path.exists() or file_hash(path) != metadata["model_sha256"]:
             # DVC replaces file by file: for a moment new metadata can stand beside old weights.
             raise DataFileError(f"{path} is not model {metadata['version']}: `dvc checkout {folder}` restores it")
         vocabulary = Vocabulary.load(folder)
-        split = CachedTokenizer(vocabulary.tokenizer) if remember else tokenizer(vocabulary.tokenizer)
-        # Kiwi's first words hold Python's lock for seconds, so they come first: a page that is just starting is not
-        # open yet (measured).
-        split.split(["준비"])
-        import pipeline.serve.fused  # noqa: F401  (before the network is made: TensorFlow's threads are set there)
-
+        split = CachedTokenizer(vocabulary.tokenizer) if remember else None
         return cls(load_network(folder), vocabulary, metadata, split)
 
     def predict(self, texts: Sequence[str], explain: bool = False) -> list[Verdict]:
