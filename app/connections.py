@@ -15,12 +15,13 @@ from app.limits import visitor
 
 HEAD_S, BODY_S = 10.0, 20.0  # for the whole head and the whole body of a request, however steadily they drip
 STALLED_S = 30.0  # for a client that takes nothing of its answer
-PER_CLIENT = 64  # a browser opens six; there are offices behind one address
+PER_CLIENT = 256  # a browser opens six; there are offices behind one address
+PATIENCE_S = 1.0  # until a connection that asks for nothing may have to make room
 OVER_ALL = 512  # with the database and the model's files well below the usual 1,024 of a process
 
 
 class OpenConnections:
-    """The open connections. One too many of a client, or of all, costs the oldest one that asks for nothing.
+    """The open connections. One too many of a client, or of all, costs the oldest one that still asks for nothing.
 
     `exempt` tells of an address that many clients share (a proxy): only the limit over all counts for it.
     """
@@ -49,7 +50,7 @@ class OpenConnections:
 
     def _make_room(self, among: list["GuardedProtocol"]) -> bool:
         for one in among:
-            if one.waits():
+            if one.idles():
                 self.leave(one)
                 one.transport.abort()
                 return True
@@ -63,12 +64,13 @@ class GuardedProtocol(H11Protocol):
         super().__init__(*arguments, **options)
         self._connections = connections
         self._reading: object = None  # the state of the client that the deadline is for
+        self._since = self.loop.time()  # when that began
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
 
-    def waits(self) -> bool:
-        """Whether no request is under way: its head is not there yet, or the last one is answered."""
-        return bool(self.conn.their_state is h11.IDLE)
+    def idles(self) -> bool:
+        """Whether no request is under way for a while: its head is not there, or the last one is answered."""
+        return self.conn.their_state is h11.IDLE and self.loop.time() - self._since > PATIENCE_S
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -94,7 +96,7 @@ class GuardedProtocol(H11Protocol):
         state = self.conn.their_state
         if state is self._reading:
             return
-        self._reading = state
+        self._reading, self._since = state, self.loop.time()
         if self._deadline:
             self._deadline.cancel()
         seconds = {h11.IDLE: HEAD_S, h11.SEND_BODY: BODY_S}.get(state)

@@ -4,6 +4,7 @@ ASGI middleware, outside of everything else. What it does not let through never 
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,14 @@ from urllib.parse import urlsplit
 from fastapi.responses import JSONResponse, RedirectResponse
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from app.limits import visitor
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from pipeline.settings import Settings
 
+AT_ONCE = 64  # requests of a visitor that are being answered, open event streams included; a tab has two or three
 MAX_BODY = 256 * 1024  # bytes of one request; a text of 2,000 characters is at most 24 kB, however it is escaped
 HEADERS = {
     # Everything comes from here, so the browser need not talk to anyone else, whatever a post says. Gradio's
@@ -96,13 +100,36 @@ class Site:
         return name == own or any(name == p or (p[:2] == "*." and name.endswith(p[1:])) for p in patterns)
 
 
+class AtOnce:
+    """ASGI middleware: so many requests of a visitor at once, and no more."""
+
+    def __init__(self, app: "ASGIApp") -> None:
+        self._app = app
+        self._counts: Counter[str] = Counter()
+
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
+        client = visitor((scope.get("client") or ("",))[0])
+        if self._counts[client] >= AT_ONCE:
+            await refused(503, "too many requests at once")(scope, receive, send)
+            return
+        self._counts[client] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._counts[client] -= 1
+            if not self._counts[client]:
+                del self._counts[client]
+
+
 class Guard:
     """The middleware. `site` says whom to answer."""
 
     def __init__(self, app: "ASGIApp", site: Site) -> None:
         self._site = site
+        within: Any = AtOnce(app)  # uvicorn's types and starlette's are not the same
+        self._within = within
+        self._behind_proxy: Any = ProxyHeadersMiddleware(within, trusted_hosts=list(site.proxies))
         self._app = app
-        self._behind_proxy: Any = ProxyHeadersMiddleware(app, trusted_hosts=list(site.proxies))  # type: ignore[arg-type]
         self._headers = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
@@ -119,12 +146,12 @@ class Guard:
         scope = _without_address_headers(scope, trusted)
         path = self._path(scope["path"])
         if refusal := self._refusal(scope, path):
-            app: ASGIApp = JSONResponse({"error": refusal[1], "detail": refusal[1]}, refusal[0])
+            app: ASGIApp = refused(*refusal)
         elif path == "":
             app = RedirectResponse(f"{self._site.prefix}/", 308)  # what the page loads is named relative to it
         else:
             scope = {**scope, "path": path, "raw_path": path.encode()}
-            app = self._behind_proxy if trusted else self._app
+            app = self._behind_proxy if trusted else self._within
         await app(scope, receive, with_headers)
 
     def _path(self, path: str) -> str:
@@ -164,6 +191,11 @@ class Guard:
         # A proxy that hands on another Host than the visitor's: then the site's own names count.
         named = Site(hosts=self._site.hosts)
         return bool(self._site.hosts) and not _is_loopback(host) and named.answers_to(host)
+
+
+def refused(status: int, words: str) -> JSONResponse:
+    """A refusal, as programs and Gradio's page read it."""
+    return JSONResponse({"error": words, "detail": words}, status)
 
 
 def _is_loopback(host: str) -> bool:

@@ -15,7 +15,7 @@ from app.limits import Clock, RateLimiter, visitor
 
 WAITING = 8  # events of a visitor in one of the page's queues, running ones included; a page that opens asks for three
 _SESSION = re.compile("[0-9A-Za-z_-]{1,64}")
-EVENTS_PER_MINUTE, EVENTS_OVER_ALL = 120, 1200  # a page that is looked at asks for five a minute
+EVENTS_PER_MINUTE, EVENTS_OVER_ALL = 240, 2400  # a page that is looked at asks for five a minute
 
 
 def share_fairly(demo: gr.Blocks, clock: Clock = time.monotonic) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import errno
 import logging
 import socket
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -20,7 +21,7 @@ from fastapi.responses import JSONResponse
 
 from app import connections
 from app.connections import GuardedProtocol, OpenConnections, room_for_connections
-from app.guard import Guard, Site
+from app.guard import Guard, Site, refused
 from pipeline import errors, settings
 from pipeline.errors import UserError
 from pipeline.live.store import Store
@@ -95,7 +96,7 @@ def create_app(services: "Services", site: Site | None = None) -> FastAPI:
 
 async def _not_understood(request: Request, error: Exception) -> JSONResponse:
     log.info("%s is not understood: %s", request.url.path, error)
-    return JSONResponse({"error": "the request is not understood", "detail": "the request is not understood"}, 422)
+    return refused(422, "the request is not understood")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -172,13 +173,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from app.services import Services
     from pipeline.serve.keywords import load_stopwords
     from pipeline.serve.production import ProductionModel
+    from pipeline.text import tokenizer
 
     model = ProductionModel()
     services = Services(store, model, chunk_size=chunk_size, archive_size=archive_size, stopwords=load_stopwords())
 
+    # The tokenizer's first words hold Python's lock for seconds: they come while Gradio is imported, not when somebody
+    # has opened the page (measured).
+    words = settings.params("text")["tokenizer"]
+    threading.Thread(target=lambda: tokenizer(words)(["준비"]), name="tokenizer", daemon=True).start()
+
     def make() -> FastAPI:
         app = create_app(services, site)
-        watched.enter_context(model.watched())  # loading takes seconds; the page opens meanwhile
+        watched.enter_context(model.watched())  # takes seconds; the page opens meanwhile
         return app
 
     with store, ExitStack() as watched:
