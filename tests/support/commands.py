@@ -25,6 +25,7 @@ from tests.support import ROOT
 OTHERS = ("apt-get", "pip", "pre-commit", "uv", "curl", "sudo", "systemctl")
 _SETTING = re.compile(r"[A-Z][A-Z0-9_]*=\S*")
 _INLINE = re.compile(r"(?:[A-Z_]+=\S+ )*(?:python -m|make|git|dvc|prefect|honcho|cp) \S")
+_NAME = re.compile(r"python -m \S+")
 _SEPARATORS = {"&&", "||", ";", "|", "&"}
 
 
@@ -42,11 +43,14 @@ def documents() -> list[Path]:
 
 
 def lines(text: str) -> list[str]:
-    """The shell lines of a document: of its fenced blocks, and those in backticks that begin with a known program."""
+    """The shell lines of a document: of its fenced blocks, and those in backticks that begin with a known program.
+
+    `python -m MODULE` alone in backticks names a command (tests/test_commands.py looks for it), it doesn't call one.
+    """
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     fenced = [line for block in blocks for line in block.splitlines()]
     inline = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", without_blocks(text))]
-    inline = [span for span in inline if _INLINE.match(span)]
+    inline = [span for span in inline if _INLINE.match(span) and not _NAME.fullmatch(span)]
     return [line for line in (*fenced, *inline) if line.strip() and not line.startswith("#")]
 
 
@@ -103,12 +107,9 @@ def python(arguments: list[str]) -> None:
     module, given = arguments[1], arguments[2:]
     if module in ("prefect", "dvc", "pip"):
         return check(shlex.join([module, *given]))
-    source = source_of(module)
-    if "ArgumentParser" not in source:
-        unknown = [word for word in given if word.startswith("-") and f'"{word}"' not in source]
-        return _wrong(f"python -m {module} takes no {' '.join(unknown)}") if unknown else None
-    _parse(lambda: runpy.run_module(module, run_name="__main__"), [module, *given])
-    return None
+    if "ArgumentParser" not in source_of(module):  # run, it would do what it does
+        raise Wrong(f"python -m {module} has no argument parser")
+    return _parse(lambda: runpy.run_module(module, run_name="__main__"), [module, *given])
 
 
 def source_of(module: str) -> str:
