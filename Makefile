@@ -7,7 +7,11 @@ RUN := $(VENV)/bin/python
 BENCH ?= loop
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: demo up test bench lint lock clean
+.DEFAULT_GOAL := help
+.PHONY: help demo up check fix test lint bench lock clean
+
+help:  ## this list
+	@sed -nE 's/^([a-z]+):.*##  ?(.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 demo: $(VENV)/installed  ## the whole loop on this machine in minutes, in a scratch clone (.demo/)
 	$(RUN) -m demo.run
@@ -15,23 +19,34 @@ demo: $(VENV)/installed  ## the whole loop on this machine in minutes, in a scra
 up: $(VENV)/installed  ## the real thing: Inven, your LLM, this checkout
 	$(RUN) -m flows.up
 
-test: $(VENV)/installed  ## every test
-	$(RUN) -m pytest
+check: lint  ## before a commit: lint and the quick tests, in under a minute
+	$(RUN) -m pytest -m "not slow and not whole"
 
-bench: $(VENV)/installed  ## one benchmark: make bench BENCH=loop
-	$(RUN) -m benchmarks.$(BENCH)
+fix: $(VENV)/installed  ## format, mend what ruff can, write generated tables and the tree anew
+	$(VENV)/bin/ruff check --fix-only --quiet .
+	$(VENV)/bin/ruff format --quiet .
+	$(RUN) -m benchmarks.tables
+	$(RUN) -m tests.support.tree
 
-lint: $(VENV)/installed
+test: $(VENV)/installed  ## every test; one file, without workers: make test T=tests/pipeline/test_text.py
+	$(RUN) -m pytest $(if $(T),-n0 $(T))
+
+lint: $(VENV)/installed  ## style, types, and whether generated pages are fresh
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(RUN) -m benchmarks.tables --check
+	$(RUN) -m tests.support.tree --check
+
+bench: $(VENV)/installed  ## one benchmark: make bench BENCH=loop
+	$(RUN) -m benchmarks.$(BENCH)
 
 lock:  ## resolve pyproject.toml again (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --all-extras \
 	  --python-version 3.11 pyproject.toml -o requirements.lock
 
-clean:
-	rm -rf $(VENV) .demo .cache .run
+clean:  ## remove what can be made again: .venv/, .demo/, .cache/
+	rm -rf $(VENV) .demo .cache
 
 # The lock names every package, so nothing is resolved here (--no-deps) and every file is checked by its hash.
 $(VENV)/installed: requirements.lock

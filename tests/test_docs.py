@@ -1,42 +1,140 @@
-"""The README says what is there, and both languages say the same."""
+"""The documents say what is there: commands are understood, files and params exist, both languages agree."""
 
-import importlib.util
+import json
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.support.project import ROOT
+from tests.support import ROOT
+from tests.support.commands import documents, lines, without_blocks
 
 ENGLISH = (ROOT / "README.md").read_text(encoding="utf-8")
 KOREAN = (ROOT / "README.ko.md").read_text(encoding="utf-8")
+ROOMS = ("app", "flows", "pipeline", "demo", "benchmarks", "tests", "docs", "data/gold", "data/dictionaries")
+DOCUMENTS = [pytest.param(path, id=str(path.relative_to(ROOT))) for path in documents()]
 
 
 def blocks(text: str) -> list[str]:
     return re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def test_both_readmes_give_the_same_commands() -> None:
-    assert blocks(ENGLISH) == blocks(KOREAN)
-    assert len(re.findall(r"^#+ ", ENGLISH, re.MULTILINE)) == len(re.findall(r"^#+ ", KOREAN, re.MULTILINE))
-    figures = re.compile(r"\d[\d,.]*\d")
-    for left, right in zip(re.findall(r"^\|.*", ENGLISH, re.M), re.findall(r"^\|.*", KOREAN, re.M), strict=True):
-        assert figures.findall(left) == figures.findall(right)
+def spans(text: str) -> Iterator[str]:
+    """What stands in backticks, outside of fenced blocks."""
+    yield from (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", without_blocks(text)))
 
 
-@pytest.mark.parametrize("target", sorted(set(re.findall(r"\bmake ([a-z]+)\b", "\n".join(blocks(ENGLISH))))))
-def test_make_targets_exist(target: str) -> None:
-    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+# --- commands -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", sorted(set(re.findall(r"python -m ([a-z_.]+)", ENGLISH))))
-def test_modules_that_are_called_exist(module: str) -> None:
-    assert importlib.util.find_spec(module)
+def problems(commands: list[str]) -> dict[str, str]:
+    """What is wrong with each line that is wrong, from a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.support.commands"],
+        cwd=ROOT,
+        input=json.dumps(commands),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"\]\(([^)#:]+)\)", ENGLISH + KOREAN))))
-def test_linked_files_exist(name: str) -> None:
-    assert (ROOT / name).exists()
+PYTHON = "python -m"
+WRONG = {
+    "make everything": "no target 'everything'",
+    "make test T=tests/test_nothing.py": "no such file",
+    'make bench BENCH="loop --nothing"': "unrecognized arguments: --nothing",
+    f"{PYTHON} pipeline.nothing": "no module",
+    f"{PYTHON} pipeline.live": "does nothing",
+    "python -m flows.crawl --backfill many": "invalid int value",
+    "python -m flows.crawl --nothing": "unrecognized arguments",
+    "git checkout chunk-0007 && dvc pul": "dvc pul",
+    "dvc repro --nothing": "dvc repro",
+    "git chekcout main": "no command 'chekcout'",
+    "git tag --nothing": "no --nothing",
+    "prefect server strat": "strat",
+    "prefect deploy --nothing": "--nothing",
+    "honcho export cron units/": "invalid choice",
+    "cp nothing.example .env": "no nothing.example",
+    "rm -rf /": "no program that the documents may call",
+}
+
+
+def test_every_command_in_the_documents_is_understood() -> None:
+    """A module's own parser, DVC's, Prefect's and honcho's take each line; make has the target, git the option."""
+    found = [line for path in documents() for line in lines(path.read_text(encoding="utf-8"))]
+    assert len(found) > 60
+    wrong = problems([*dict.fromkeys(found), *WRONG])
+    for line, words in WRONG.items():
+        assert words in wrong.pop(line, ""), line
+    assert wrong == {}
+
+
+@pytest.mark.whole
+def test_cheap_commands_do_what_the_pages_say(tmp_path: Path) -> None:
+    """The lines of docs/operate.md that need no model, run in a scratch project as they stand."""
+    from tests.support.project import make_project, run
+
+    root = make_project(tmp_path / "project")
+    run(root, sys.executable, "-m", "dvc", "remote", "remove", "store")
+    page = (ROOT / "docs/operate.md").read_text(encoding="utf-8")
+    wanted = ("dvc remote add", "git commit .dvc/config", "git tag --list")
+    chosen = [line for line in lines(page) if line.startswith(wanted)]
+    assert len(chosen) == len(wanted)
+    for line in chosen:
+        run(root, "sh", "-ec", line.replace("/path/or/s3://bucket", str(tmp_path / "store")))
+    assert run(root, "git", "status", "--porcelain") == ""
+    assert "store" in (root / ".dvc/config").read_text()
+
+
+# --- files, links, params ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_links_lead_somewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith(("http://", "https://")):
+            name, _, anchor = target.partition("#")
+            assert (path.parent / name).exists(), f"{path.name} links {target}"
+            if anchor:
+                linked = (path.parent / name).read_text(encoding="utf-8") if name else text
+                titles = re.findall(r"^#+ (.*)", linked, re.MULTILINE)
+                assert anchor in {re.sub(r"[^\w\- ]", "", t).lower().replace(" ", "-") for t in titles}, target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_files_that_are_named_exist(path: Path) -> None:
+    if path.name in ("CHANGELOG.md", "LOG.md"):
+        pytest.skip("history may name what is gone")
+    named = re.compile(rf"(?:{'|'.join(ROOMS)})/[\w./-]*\w")
+    for span in spans(path.read_text(encoding="utf-8")):
+        found = named.match(span)
+        if found and "*" not in span:
+            assert (ROOT / found[0]).exists(), f"{path.name} names {found[0]}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_params_that_are_named_exist(path: Path) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for span in spans(path.read_text(encoding="utf-8")):
+        found = re.fullmatch(rf"({'|'.join(params)})\.([a-z_]+)(?:: .*)?", span)
+        if found and found[2] not in ("py", "json"):
+            assert found[2] in params[found[1]], f"{path.name} names {span}"
+
+
+def test_the_picture_is_there_and_small() -> None:
+    picture = (ROOT / "docs/page.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) < 300_000
 
 
 def test_every_setting_is_in_the_example() -> None:
@@ -47,9 +145,43 @@ def test_every_setting_is_in_the_example() -> None:
         assert f"{name}=" in example, name
 
 
-def test_ci_runs_the_command_of_the_readme() -> None:
-    assert "make test" in (ROOT / ".ci/run").read_text()
-    assert "make test" in ENGLISH
+# --- the READMEs ------------------------------------------------------------------------------------------
+
+
+def test_both_readmes_say_the_same_and_are_short() -> None:
+    assert blocks(ENGLISH) == blocks(KOREAN)
+    for pattern in (r"^(#+) ", r"\]\(([^)]+\.(?:md|png))\)", r"`([a-z_]+/[^`]*)`"):
+        left, right = (re.findall(pattern, text, re.MULTILINE) for text in (ENGLISH, KOREAN))
+        if pattern.startswith(r"^(#+)"):
+            assert left == right
+        else:  # word order differs
+            assert sorted(set(left) - {"README.ko.md"}) == sorted(set(right) - {"README.md"})
+    figures = re.compile(r"\d[\d,.]*\d")
+    for left, right in zip(re.findall(r"^\|.*", ENGLISH, re.M), re.findall(r"^\|.*", KOREAN, re.M), strict=True):
+        assert figures.findall(left) == figures.findall(right)
+    for text in (ENGLISH, KOREAN):
+        assert len(text.splitlines()) <= 110
+
+
+def test_ci_runs_the_commands_of_the_makefile() -> None:
+    ci = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert re.findall(r"^make (\w+)", ci, re.MULTILINE) == ["lint", "test"]
+
+
+def test_make_alone_prints_every_target() -> None:
+    printed = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.findall(r"^  make (\w+) +\S", printed, re.MULTILINE) == targets
+
+
+def test_hooks_call_nothing_from_elsewhere() -> None:
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [repo["repo"] for repo in config["repos"]] == ["local"]
+    for hook in config["repos"][0]["hooks"]:
+        assert hook["language"] == "system"
+        assert hook["entry"].startswith((".venv/bin/", "make "))
 
 
 def test_the_lock_names_no_registry_and_hashes_everything() -> None:
