@@ -8,8 +8,9 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 
@@ -39,9 +40,14 @@ class RepositoryError(UserError):
     """Git or DVC can't do what is needed. The message says what to do about it."""
 
 
-def git(root: Path, *arguments: str) -> str:
-    """Standard output of a git command in `root`, stripped. Raises RepositoryError with git's own words."""
-    return _run([*_GIT, *arguments], root, f"git {arguments[0]}", GIT_LIMIT_S)
+def git(root: Path, *arguments: str, index: Path | None = None) -> str:
+    """Standard output of a git command in `root`, stripped. Raises RepositoryError with git's own words.
+
+    `index`: a file to use in place of the checkout's own index.
+    """
+    name = next((word for word in arguments if word[0] not in "-" and "=" not in word), "")
+    more = {} if index is None else {"GIT_INDEX_FILE": str(index)}
+    return _run([*_GIT, *arguments], root, f"git {name}", GIT_LIMIT_S, more)
 
 
 def dvc(root: Path, *arguments: str) -> str:
@@ -50,11 +56,14 @@ def dvc(root: Path, *arguments: str) -> str:
     return _run(command, root, f"dvc {arguments[0]}", LONG_LIMITS_S.get(arguments[0], DVC_LIMIT_S))
 
 
-def _run(command: Sequence[str], root: Path, name: str, limit_s: float) -> str:
+def _run(
+    command: Sequence[str], root: Path, name: str, limit_s: float, more: Mapping[str, str] = MappingProxyType({})
+) -> str:
     environment = {key: value for key, value in os.environ.items() if key not in _NOT_OURS} | {
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_EDITOR": "true",
         "GIT_OPTIONAL_LOCKS": "0",  # looking takes no lock that the user's git would have to wait for
+        **more,
     }
     try:
         process = subprocess.Popen(  # noqa: S603 - fixed programs, arguments of our own

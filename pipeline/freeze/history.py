@@ -77,6 +77,10 @@ class History:
         found = (_NUMBERED.fullmatch(tag) for tag in self.tags)
         return max(self.numbers(kind) | {int(match[2]) for match in found if match and match[1] == kind}, default=0)
 
+    def says(self, subject: str) -> bool:
+        """Whether a commit of this branch has this subject."""
+        return any(commit.subject == subject for commit in self.commits.values())
+
     def newest_model(self) -> str | None:
         """The commit that released the newest model: newest by history, whatever the clocks said."""
         return next((c for c in self.commits if any(n.startswith("model-") for n in self._names.get(c, ()))), None)

@@ -115,12 +115,12 @@ class Repository:
         """Note that we are about to change `OWN_PATHS`, until they are committed.
 
         A run that was killed leaves the note: the next one then knows the uncommitted files for its own work and makes
-        it anew, instead of taking it for somebody's edits.
+        it anew, instead of taking it for somebody's edits. Raises RepositoryError when there are such edits.
         """
+        self._undo_dead_run()
         self.finish()
-        before, head = self._note(), self.head()
-        begun = before.begun if before and before.head == head else {}
-        note = Note(head, self.branch(), begun=begun)
+        self.require_no_edits(*OWN_PATHS)
+        note = Note(self.head(), self.branch(), begun=self.begun())
         note.write(self._note_path)
         try:
             yield
@@ -199,19 +199,7 @@ class Repository:
                 f"a dvc is at work in this checkout (process {busy.pid}), after the run that started it has ended: "
                 "learning goes on when it is done"
             )
-        for name in self.changed(*OWN_PATHS):
-            path = self.root / name
-            content = path.read_bytes() if path.exists() else b""
-            if not note.may_undo(name, content):
-                continue
-            if name not in note.ours:
-                write_bytes(self.root / SET_ASIDE / path.name, content)
-                log.warning("%s is as it was committed again; what a killed run left of it is in %s", name, SET_ASIDE)
-            path.unlink(missing_ok=True)
-            if self.git("ls-tree", "--name-only", "HEAD", "--", name):
-                self.git("checkout", "HEAD", "--", name)
-            elif self.git("ls-files", "--", name):
-                self.git("rm", "--quiet", "--cached", "--", name)
+        self._bring_back(note)
         if note.head != self.head():
             note.begun = {}
         if note.record or note.begun:
@@ -219,45 +207,94 @@ class Repository:
         else:
             self._note_path.unlink(missing_ok=True)
 
+    def _bring_back(self, note: Note, *, keep: bool = True) -> None:
+        """Undo our own work in `OWN_PATHS`; `keep`: with a copy where it can't be told for sure that it is ours."""
+        for name in self.changed(*OWN_PATHS):
+            path = self.root / name
+            content = path.read_bytes() if path.exists() else b""
+            if not note.may_undo(name, content):
+                continue
+            if keep and name not in note.ours:
+                write_bytes(self.root / SET_ASIDE / path.name, content)
+                log.warning("%s is as it was committed again; what a killed run left of it is in %s", name, SET_ASIDE)
+            path.unlink(missing_ok=True)
+            if self.git("ls-tree", "--name-only", "HEAD", "--", name):
+                self.git("checkout", "HEAD", "--", name)
+            elif self.git("ls-files", "--", name):
+                self.git("rm", "--quiet", "--cached", "--", name)
+
     # --- commit, push, tag ------------------------------------------------------------------------
 
     def record(self, subject: str, tag: str = "", message: str = "") -> None:
         """Commit `OWN_PATHS`, push the data, then make the annotated tag, so that no tag points at nothing.
 
         The subject says in this branch's history what was done, also where another branch has the tag already. Can be
-        repeated after a kill at any point: what is done stays done. Raises RepositoryError, and commits nothing, when
-        the checkout was switched to another branch meanwhile.
+        repeated after a kill at any point: what is done stays done. When the checkout was switched to another branch
+        meanwhile, the commit goes where the change began. Raises RepositoryError, and commits nothing, when the files
+        are not what was written any more.
         """
-        if note := self._note():
-            if note.branch != self.branch():
-                raise RepositoryError(
-                    f"this checkout went from {note.branch or 'no branch'} to {self.branch() or 'no branch'} while "
-                    f"'{subject}' was made: nothing is committed, the next run does it again where the checkout is then"
-                )
+        note, switched = self._note(), False
+        if note:
+            switched = note.branch != self.branch()
+            self._require_unedited(note, subject)
             note.record = {"subject": subject, "tag": tag, "message": message}
             note.write(self._note_path)
-        committed, history = self._commit(subject), self.history()
-        untagged = bool(tag) and tag not in history.tags
-        if committed or untagged:
+        self._clear_git_locks()
+        commit = self._commit_there(note.branch, subject) if note and switched else self._commit_here(subject)
+        untagged = bool(tag) and not self.has_tag(tag)
+        if commit or untagged:
             self.push()
         if untagged:
-            self._tag(tag, message, history.holds(tag) or self.head())
+            self._tag(tag, message, commit or self.history().holds(tag) or self.head())
         if note:
             note.record, note.begun = {}, {}
             note.write(self._note_path)
+            if switched:
+                self._bring_back(note, keep=False)
 
-    def _commit(self, subject: str) -> bool:
+    def _require_unedited(self, note: Note, subject: str) -> None:
+        path = self.root / CATALOG_FILE
+        if CATALOG_FILE.as_posix() in note.ours and not note.may_undo(CATALOG_FILE.as_posix(), path.read_bytes()):
+            raise RepositoryError(
+                f"{CATALOG_FILE} was edited or brought back while '{subject}' was made: nothing is committed. "
+                "Commit the edit (`git commit`) or put it away (`git stash`); the next run does it again then"
+            )
+
+    def _commit_here(self, subject: str) -> str:
+        """The commit on the branch that is checked out; empty when all was committed already."""
         present = [name for name in OWN_PATHS if (self.root / name).exists()]
         changed = self.changed(*present)
-        if not changed and any(commit.subject == subject for commit in self.history().commits.values()):
-            return False
-        self._clear_git_locks()
+        if not changed and self.history().says(subject):
+            return ""
         if changed:
             self.git("add", "--", *changed)
         paths = changed or [CATALOG_FILE.as_posix()]
         how = ("--quiet", "--allow-empty", "--no-verify", "--cleanup=verbatim", "--only")
         self.git(*_IDENTITY, "commit", *how, "-m", subject, "--", *paths)
-        return True
+        return self.head()
+
+    def _commit_there(self, branch: str, subject: str) -> str:
+        """The same on a branch that is not checked out any more, without a look at the checkout's own index."""
+        if not branch:
+            raise RepositoryError(
+                f"this checkout was switched to {self.branch()} while '{subject}' was made on no branch: "
+                "nothing is committed, the next run does it again"
+            )
+        reference, index = f"refs/heads/{branch}", self._git_path("maple-pulse-index")
+        parent = self.git("rev-parse", "--verify", reference)
+        commands.git(self.root, "read-tree", parent, index=index)
+        for name in OWN_PATHS:
+            if (self.root / name).exists():
+                content = self.git("hash-object", "-w", "--", name)
+                commands.git(self.root, "update-index", "--add", "--cacheinfo", f"100644,{content},{name}", index=index)
+        tree = commands.git(self.root, "write-tree", index=index)
+        index.unlink(missing_ok=True)
+        commit = self.git(*_IDENTITY, "commit-tree", "-p", parent, "-m", subject, tree)
+        self.git("update-ref", "-m", subject, reference, commit, parent)
+        log.warning(
+            "'%s' is committed on %s, where it began; the checkout is on %s now", subject, branch, self.branch()
+        )
+        return commit
 
     def _tag(self, tag: str, message: str, commit: str) -> None:
         self._clear_git_locks()
