@@ -170,11 +170,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     site = Site.of(here)
 
     from app.services import Services
-    from pipeline.serve.keywords import load_stopwords
+    from pipeline.serve.keywords import Stopwords
     from pipeline.serve.production import ProductionModel
 
     model = ProductionModel()
-    services = Services(store, model, chunk_size=chunk_size, archive_size=archive_size, stopwords=load_stopwords())
+    services = Services(store, model, chunk_size=chunk_size, archive_size=archive_size, stopwords=Stopwords())
 
     def make() -> FastAPI:
         app = create_app(services, site)
