@@ -171,12 +171,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     site = Site.of(here)
 
     from app.services import Services
-    from pipeline.serve.keywords import load_stopwords
+    from pipeline.serve.keywords import Stopwords
     from pipeline.serve.production import ProductionModel
     from pipeline.text import tokenizer
 
     model = ProductionModel()
-    services = Services(store, model, chunk_size=chunk_size, archive_size=archive_size, stopwords=load_stopwords())
+    services = Services(store, model, chunk_size=chunk_size, archive_size=archive_size, stopwords=Stopwords())
 
     # The tokenizer's first words hold Python's lock for seconds: they come while Gradio is imported, not when somebody
     # has opened the page (measured).

@@ -53,12 +53,12 @@ class Services:
         *,
         chunk_size: int,
         archive_size: int,
-        stopwords: Collection[str] = (),
+        stopwords: Callable[[], Collection[str]] = frozenset,
         suspects: Suspects | None = None,
         now: Callable[[], datetime] = clock.now,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store, self._model, self._stopwords, self._now = store, model, frozenset(stopwords), now
+        self._store, self._model, self._stopwords, self._now = store, model, stopwords, now
         self._sizes = chunk_size, archive_size
         self._suspects = suspects or Suspects(store)
         self._frames = TimedCache(CACHE_SECONDS, size=len(PERIODS), clock=monotonic)
@@ -97,7 +97,7 @@ class Services:
         shown = frame.filter(pl.col("posted_at") >= since)
         selection = charts.select(shown, filters.group, filters.job)
         rest, compared_with = self._others(filters, frame, shown, since)
-        found = keywords(selection, rest, stopwords=self._stopwords | _names(filters))
+        found = keywords(selection, rest, stopwords=_names(filters).union(self._stopwords()))
         figures = charts.figures(selection)
         groups = charts.shares(shown, "job_group")
         jobs = charts.shares(charts.select(shown, filters.group), "job")

@@ -100,7 +100,7 @@ class _Run:
         self.store = store
         self.numbers = numbers
         self.every_board = every_board
-        self.new = self.digested = self.visited = 0
+        self.new = self.visited = 0
         self.rows: list[dict[str, Any]] = []
         self.problems: list[str] = []
         self.walked = float("-inf")
@@ -195,11 +195,9 @@ class _Run:
         self.rows.append(row)
 
     async def digest(self) -> None:
-        """Keywords and moods of what is new; a hint to the learn flow when enough is waiting."""
-        if self.new > self.digested:
-            self.digested = self.new
-            batch = settings.params("score")["batch"]
-            get_run_logger().info(await asyncio.to_thread(score_new, self.store, batch))
+        """Keywords and moods of what is new, or not of today's making; a hint to the learn flow when enough waits."""
+        batch = settings.params("score")["batch"]
+        get_run_logger().info(await asyncio.to_thread(score_new, self.store, batch))
         posts, _ = self.store.count_pending()
         if posts >= settings.params("cut")["size"]:
             # A hint that shortens the wait; the learn flow counts for itself.

@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Column, Connection, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, func, insert, select, update
 
 from pipeline import clock
 from pipeline.live.collecting import Collected
@@ -178,38 +178,30 @@ class Store(Collected, Moods):
 
     # --- scoring ----------------------------------------------------------------------------------
 
-    def posts_to_score(self, model_version: str, limit: int) -> list[dict[str, Any]]:
-        """Posts that this model version has not scored, newest first, at most `limit`."""
-        scored = (predictions.c.board_id == posts.c.board_id) & (predictions.c.post_id == posts.c.post_id)
-        query = (
-            select(posts.c.board_id, posts.c.post_id, posts.c.title, posts.c.body)
-            .outerjoin(predictions, scored)
-            .where(predictions.c.model_version.is_(None) | (predictions.c.model_version != model_version))
-            .order_by(posts.c.seq.desc())
-            .limit(limit)
-        )
-        with self.reading() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+    def posts_to_score(self, scorer: str, limit: int) -> list[dict[str, Any]]:
+        """Posts without a prediction by this scorer (model and tokenizer), at most `limit`: the new ones first.
 
-    def posts_without_keywords(self, limit: int) -> list[dict[str, Any]]:
-        """Posts whose keywords were not extracted yet, newest first, at most `limit`."""
-        query = (
-            select(posts.c.seq, posts.c.title, posts.c.body)
-            .where(posts.c.keywords.is_(None))
-            .order_by(posts.c.seq.desc())
-            .limit(limit)
-        )
+        Rows of board_id, post_id, title, body. Reads an index, however many posts there are.
+        """
+        columns = (posts.c.board_id, posts.c.post_id, posts.c.title, posts.c.body)
         with self.reading() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            return _made_by_others(connection, posts.c.scored_by, scorer, columns, limit)
 
-    def save_keywords(self, rows: Sequence[tuple[int, str]]) -> None:
-        """Keep the keywords (space-separated) of posts, by `seq`."""
+    def posts_without_keywords(self, version: str, limit: int) -> list[dict[str, Any]]:
+        """Posts without keywords by this version, at most `limit`: the new ones first. Rows of seq, title, body."""
+        columns = (posts.c.seq, posts.c.title, posts.c.body)
+        with self.reading() as connection:
+            return _made_by_others(connection, posts.c.keywords_version, version, columns, limit)
+
+    def save_keywords(self, version: str, rows: Sequence[tuple[int, str]]) -> None:
+        """Keep the keywords (space-separated) of posts, by `seq`, and what made them (at most 16 characters)."""
         with self.writing() as connection:
             for seq, keywords in rows:
-                connection.execute(update(posts).where(posts.c.seq == seq).values(keywords=keywords))
+                values = {"keywords": keywords, "keywords_version": version}
+                connection.execute(update(posts).where(posts.c.seq == seq).values(**values))
 
-    def save_predictions(self, model_version: str, rows: Sequence[Prediction]) -> None:
-        """Keep the newest prediction of each post."""
+    def save_predictions(self, model_version: str, rows: Sequence[Prediction], scorer: str | None = None) -> None:
+        """Keep the newest prediction of each post, and what made it (at most 40 characters; default: the model)."""
         moment = clock.iso(clock.now())
         with self.writing() as connection:
             for row in rows:
@@ -221,6 +213,8 @@ class Store(Collected, Moods):
                 }
                 statement = self._insert(predictions).values(board_id=row.board_id, post_id=row.post_id, **values)
                 connection.execute(statement.on_conflict_do_update(index_elements=["board_id", "post_id"], set_=values))
+                post = (posts.c.board_id == row.board_id) & (posts.c.post_id == row.post_id)
+                connection.execute(update(posts).where(post).values(scored_by=scorer or model_version))
 
     # --- people -----------------------------------------------------------------------------------
 
@@ -283,6 +277,27 @@ def _next_chunk(connection: Connection, size: int) -> Sequence[int]:
     # Nothing old came while a whole chunk of new posts did: the backfill is over.
     left = [seq for seq in old if seq < recent[0]][: (size - 1) // 2]
     return [*left, *recent[: size - len(left)]]
+
+
+def _made_by_others(
+    connection: Connection, column: Column[Any], version: str, columns: Sequence[Column[Any]], limit: int
+) -> list[dict[str, Any]]:
+    """Posts whose `column` is another version or none, newest first: those with none, then version by version.
+
+    Each step is one look into an index of (column, seq); there are few versions.
+    """
+
+    def newest(where: ColumnElement[bool], count: int) -> list[dict[str, Any]]:
+        query = select(*columns).where(where).order_by(posts.c.seq.desc()).limit(count)
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+    found = newest(column.is_(None), limit)
+    other = connection.scalar(select(func.max(column)))
+    while other is not None and len(found) < limit:
+        if other != version:
+            found += newest(column == other, limit - len(found))
+        other = connection.scalar(select(func.max(column)).where(column < other))
+    return found
 
 
 def _feedback_row(item: Feedback) -> dict[str, Any]:

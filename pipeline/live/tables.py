@@ -41,6 +41,8 @@ posts = Table(
     Column("confidence", Float),
     Column("labeler", String(120)),
     Column("keywords", Text),  # space-separated; NULL = not tokenised yet
+    Column("keywords_version", String(16)),  # what made them (pipeline.text.fingerprint); NULL = not known
+    Column("scored_by", String(40)),  # what made its prediction: model and tokenizer; NULL = none, or not known
     UniqueConstraint("board_id", "post_id"),  # post ids repeat across boards (measured)
     sqlite_autoincrement=True,
 )
@@ -53,12 +55,8 @@ Index(
 Index("posts_by_chunk", posts.c.chunk, posts.c.seq)
 Index("posts_by_time", posts.c.posted_at)
 Index("posts_by_board_time", posts.c.board_id, posts.c.posted_at, posts.c.post_id)
-Index(
-    "posts_without_keywords",
-    posts.c.seq,
-    sqlite_where=posts.c.keywords.is_(None),
-    postgresql_where=posts.c.keywords.is_(None),
-)
+Index("posts_by_keywords_version", posts.c.keywords_version, posts.c.seq)
+Index("posts_by_scorer", posts.c.scored_by, posts.c.seq)
 
 feedback = Table(
     "feedback",

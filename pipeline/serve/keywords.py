@@ -5,6 +5,7 @@ informative Dirichlet prior (Monroe, Colaresi & Quinn 2008, "Fightin' Words", eq
 counts they do not favour words that everyone uses, unlike plain ratios they do not favour rare ones.
 """
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pipeline.files import read_text
+from pipeline.files import DataFileError, read_text
 from pipeline.layout import STOPWORDS_FILE
 from pipeline.text import normalise
+
+log = logging.getLogger(__name__)
 
 # Strength of the prior, in words (Monroe et al. use 500 too). A selection of fewer words gets a prior of as
 # many as it has: what everybody says then weighs half, and never drowns it.
@@ -41,6 +44,35 @@ class Keyword:
 def load_stopwords(path: Path = STOPWORDS_FILE) -> frozenset[str]:
     """The words that are never keywords, one a line. Raises DataFileError."""
     return frozenset(normalise(read_text(path)).split())
+
+
+class Stopwords:
+    """The list of a running page, read anew when the file changes. While that can't be read the old one stays."""
+
+    def __init__(self, path: Path = STOPWORDS_FILE) -> None:
+        """Raises DataFileError."""
+        self._path = path
+        self._seen = _stamp(path)
+        self._words = load_stopwords(path)
+
+    def __call__(self) -> frozenset[str]:
+        """The words as the file has them now."""
+        seen = _stamp(self._path)
+        if seen != self._seen:
+            self._seen = seen
+            try:
+                self._words = load_stopwords(self._path)
+            except DataFileError as error:
+                log.error("the stop words stay as they were: %s", error)
+        return self._words
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
 
 
 def count_words(posts: pl.DataFrame, stopwords: Collection[str] = ()) -> pl.DataFrame:

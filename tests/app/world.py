@@ -93,7 +93,7 @@ def fill(store: Store, now: datetime = NOW) -> None:
     store.add_posts([*posts, hostile])
     words = {"비숍": "비숍 파티 힐", "아델": "아델 검기 손맛", "캡틴": "캡틴 배틀쉽"}
     store.save_keywords(
-        [(number + 1, f"{words[post.job or '']} 사냥") for number, post in enumerate(posts)] + [(40, "사냥")]
+        "test", [(number + 1, f"{words[post.job or '']} 사냥") for number, post in enumerate(posts)] + [(40, "사냥")]
     )
     store.set_post_labels(
         [
@@ -107,7 +107,7 @@ def fill(store: Store, now: datetime = NOW) -> None:
 
 def services_of(store: Store, model: Model, suspects: Path = Path("none.csv"), **options: Any) -> Services:
     """The page's services with the project's sizes. `suspects` is the file of suspicious labels."""
-    options = {"stopwords": {"이야기"}, "suspects": Suspects(store, suspects), **options}
+    options = {"stopwords": lambda: {"이야기"}, "suspects": Suspects(store, suspects), **options}
     return Services(store, model, chunk_size=1000, archive_size=100, **options)
 
 

@@ -9,6 +9,7 @@ from pipeline import clock
 from pipeline.files import write_json
 from pipeline.live.records import Post
 from pipeline.live.store import Store
+from pipeline.serve.score import keywords_version, scorer
 
 
 @pytest.mark.parametrize("half", ["no model", "half a model"])
@@ -27,5 +28,5 @@ def test_posts_wait_for_their_moods_while_another_model_is_put_in_place(
         said = score_new.fn(store, 100)
         assert "keywords of 1 posts; their moods wait" in said
         assert "model.keras" in said
-        assert store.posts_without_keywords(10) == []
-        assert len(store.posts_to_score("20261122T000000", 10)) == 1  # the next run judges it
+        assert store.posts_without_keywords(keywords_version(), 10) == []
+        assert len(store.posts_to_score(scorer(metadata), 10)) == 1  # the next run judges it

@@ -14,6 +14,7 @@ from pipeline.boards import CRAWLED
 from pipeline.inven import visits
 from pipeline.live.records import Feedback
 from pipeline.live.store import Store
+from pipeline.serve.score import keywords_version
 from tests.flows.conftest import Place
 from tests.support.project import ROOT, run
 from tests.support.replay_server import Clock, ReplayServer
@@ -57,7 +58,7 @@ def test_crawl_stores_the_site_and_a_second_run_asks_for_nothing_known(place: Pl
     assert len(site.paths) - asked == 6  # one list page a board; robots.txt is kept
     with Store(place.env["DATABASE_URL"]) as store:
         assert store.count_pending() == (45, 0)
-        assert store.posts_without_keywords(100) == []
+        assert store.posts_without_keywords(keywords_version(), 100) == []
     tables = place.api("/artifacts/filter", artifacts={"key": {"any_": ["crawl-report"]}})
     for table in tables:  # one a run
         rows = json.loads(str(table["data"]))

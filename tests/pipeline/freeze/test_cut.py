@@ -48,7 +48,7 @@ def test_a_crash_between_assigning_and_writing_gives_the_same_bytes(tmp_path: Pa
         assert store.last_chunk() == 1
         assert store.assign_chunk(5) == 2
         store.set_post_labels([{"board_id": 5974, "post_id": 1, "label": 1, "confidence": 0.8, "labeler": "x"}])
-        store.save_keywords([(1, "버그")])
+        store.save_keywords("v", [(1, "버그")])
         assert write_chunk(store, "0001", tmp_path / "second").read_bytes() == expected
 
 

@@ -35,7 +35,7 @@ WRITES: dict[str, Callable[[Store, MakePost], Any]] = {
     "set_post_labels": lambda store, make: store.set_post_labels(
         [{"board_id": 5974, "post_id": 1, "label": 1, "confidence": 1.0, "labeler": "x"}]
     ),
-    "save_keywords": lambda store, make: store.save_keywords([(1, "가")]),
+    "save_keywords": lambda store, make: store.save_keywords("v", [(1, "가")]),
     "save_predictions": lambda store, make: store.save_predictions("v", [Prediction(5974, 1, 1, 0.5)]),
     "add_feedback": lambda store, make: store.add_feedback(Feedback("글", 1)),
     "add_missing_feedback": lambda store, make: store.add_missing_feedback("imported:x", [Feedback("글", 1)]),
@@ -203,4 +203,4 @@ def test_half_a_character_costs_only_itself_wherever_it_stands(url: str, make_po
         store.add_feedback(Feedback(HALF, 1, client=HALF))
         store.save_answers(HALF, [(HALF, Answer(label=1, note=HALF))])
         assert store.cached_answers([HALF], HALF)["앞\ufffd뒤"].note == "앞\ufffd뒤"
-        store.save_keywords([(1, HALF)])
+        store.save_keywords("v", [(1, HALF)])

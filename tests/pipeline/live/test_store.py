@@ -298,18 +298,46 @@ def test_posts_to_score_are_those_of_another_version_newest_first(store: Store, 
     assert [row["post_id"] for row in store.posts_to_score("v1", 2)] == [3, 2]
     store.save_predictions("v1", [Prediction(5974, 3, 1, 0.5)])
     assert [row["post_id"] for row in store.posts_to_score("v1", 9)] == [2, 1]
-    assert [row["post_id"] for row in store.posts_to_score("v2", 9)] == [3, 2, 1]
+    assert [row["post_id"] for row in store.posts_to_score("v2", 9)] == [2, 1, 3]  # first what nobody judged
     store.save_predictions("v2", [Prediction(5974, 3, 0, 0.6)])
     assert mood(store, 3) == (0, "model")  # the newest version's
 
 
 def test_keywords_are_missing_until_saved(store: Store, make_post: MakePost) -> None:
     store.add_posts([make_post(number) for number in (1, 2, 3)])
-    rows = store.posts_without_keywords(2)
+    rows = store.posts_without_keywords("v", 2)
     assert [row["title"] for row in rows] == ["제목 3", "제목 2"]
-    store.save_keywords([(rows[0]["seq"], "버그 너프"), (rows[1]["seq"], "")])  # none found is an answer as well
-    assert [row["title"] for row in store.posts_without_keywords(9)] == ["제목 1"]
+    store.save_keywords("v", [(rows[0]["seq"], "버그 너프"), (rows[1]["seq"], "")])  # none found is an answer as well
+    assert [row["title"] for row in store.posts_without_keywords("v", 9)] == ["제목 1"]
     assert {row["post_id"]: row["keywords"] for row in store.moods(*DAY)} == {1: None, 2: "", 3: "버그 너프"}
+
+
+def test_what_another_version_made_is_made_again_after_what_is_new(store: Store, make_post: MakePost) -> None:
+    store.add_posts([make_post(number) for number in range(1, 8)])
+    store.save_keywords("b", [(1, "가"), (2, "가")])
+    store.save_keywords("c", [(3, "가"), (4, "가")])
+    store.save_keywords("a", [(5, "가"), (6, "가")])
+
+    def waiting(limit: int) -> list[int]:
+        return [row["seq"] for row in store.posts_without_keywords("b", limit)]
+
+    assert waiting(9) == [7, 4, 3, 6, 5]  # nobody's, then version by version, the newest posts first
+    assert [waiting(limit) for limit in (1, 2, 4)] == [[7], [7, 4], [7, 4, 3, 6]]
+    assert {row["post_id"]: row["keywords"] for row in store.moods(*DAY)}[4] == "가"  # shown until then
+    while rows := store.posts_without_keywords("b", 2):
+        store.save_keywords("b", [(row["seq"], "나") for row in rows])
+    assert {row["keywords"] for row in store.moods(*DAY)} == {"가", "나"}
+    assert len(store.posts_without_keywords("d", 9)) == 7
+
+
+def test_predictions_of_another_tokenizer_are_made_again(store: Store, make_post: MakePost) -> None:
+    store.add_posts([make_post(number) for number in (1, 2, 3)])
+    store.save_predictions("v1", [Prediction(5974, number, 1, 0.5) for number in (1, 2)], "v1-old")
+    assert [row["post_id"] for row in store.posts_to_score("v1-new", 9)] == [3, 2, 1]
+    assert [row["post_id"] for row in store.posts_to_score("v1-old", 9)] == [3]
+    store.save_predictions("v1", [Prediction(5974, 2, 0, 0.6)], "v1-new")
+    assert [row["post_id"] for row in store.posts_to_score("v1-new", 9)] == [3, 1]
+    assert mood(store, 2) == (0, "model")
 
 
 def test_summary(store: Store, make_post: MakePost) -> None:

@@ -1,9 +1,13 @@
 """The tables and their migrations say the same."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from pipeline import clock
+from pipeline.live.records import Post, Prediction
 from pipeline.live.store import Store
 from pipeline.live.tables import metadata
 
@@ -45,6 +49,29 @@ def test_partial_indexes_and_sequences_are_migrated_too(store: Store) -> None:
         assert shape(fresh)["posts_pending"] == ("chunk IS NULL", "")
         assert shape(fresh)["posts"] == ("", "AUTOINCREMENT")
     wanted.dispose()
+
+
+def test_what_waits_to_be_made_is_found_by_index(store: Store) -> None:
+    """Every query of `posts_to_score` and `posts_without_keywords`, as asked: no table is read, nothing sorted."""
+    asked: list[tuple[str, Any]] = []
+
+    @sa.event.listens_for(store.engine, "before_cursor_execute")
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        asked.append((statement, parameters))
+
+    now = clock.now()
+    store.add_posts([Post(2294, n, None, None, None, "제목", "본문", "", now, now) for n in range(1, 5)])
+    store.save_keywords("a", [(1, ""), (2, "")])
+    store.save_predictions("a", [Prediction(2294, n, 1, 0.5) for n in (1, 2)])
+    asked.clear()
+    assert len(store.posts_without_keywords("b", 9)) == len(store.posts_to_score("b", 9)) == 4
+    queries = [(statement, parameters) for statement, parameters in asked if statement.startswith("SELECT")]
+    assert len(queries) == 8
+    with store.reading() as connection:
+        for statement, parameters in queries:
+            plan = [row[-1] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)]
+            assert all("INDEX posts_by_" in step for step in plan), (statement, plan)
+            assert not any(step.startswith("SCAN posts") or "TEMP B-TREE" in step for step in plan), (statement, plan)
 
 
 def test_the_counts_of_the_gate_read_an_index_and_no_row(store: Store) -> None:

@@ -75,6 +75,22 @@ def test_the_stopword_list_is_clean():
     assert not words & {"딜", "힐", "템", "보스", "너프", "상향"}
 
 
+def test_a_running_page_sees_a_changed_stopword_list(tmp_path, caplog):
+    path = tmp_path / "stop.txt"
+    path.write_text("그냥\n", encoding="utf-8")
+    words = kw.Stopwords(path)
+    assert words() == {"그냥"}
+    path.write_text("그냥\n진짜\n", encoding="utf-8")
+    assert words() == {"그냥", "진짜"}
+    path.write_bytes("그냥\n".encode("cp949"))
+    assert words() == {"그냥", "진짜"}
+    assert "the stop words stay as they were" in caplog.text
+    path.write_text("보스\n", encoding="utf-8")
+    assert words() == {"보스"}
+    path.unlink()
+    assert words() == {"보스"}
+
+
 def test_importing_keywords_costs_no_matplotlib():
     code = "import sys, pipeline.serve.keywords; sys.exit('matplotlib' in sys.modules or 'gradio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

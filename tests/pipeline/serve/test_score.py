@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import text
 from pipeline.clock import KST
 from pipeline.live.records import Post
 from pipeline.live.store import Store
 from pipeline.serve.classifier import Classifier
 from pipeline.serve.score import extract_keywords, score_posts
+from pipeline.text import slang
 from tests.pipeline.conftest import TINY_VERSION
 
 DAY = datetime(2026, 11, 22, tzinfo=KST)
@@ -50,6 +52,27 @@ def test_a_new_version_scores_anew(
         assert connection.exec_driver_sql("SELECT DISTINCT model_version FROM predictions").scalars().all() == [
             "20270101T000000"
         ]
+
+
+def test_a_changed_dictionary_makes_keywords_and_predictions_again(
+    filled: Store, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract_keywords(filled, limit=9)
+    score_posts(filled, Classifier.load(tiny_model), limit=9)
+    changed = tmp_path / "slang.tsv"
+    changed.write_bytes(text.DICTIONARY.read_bytes() + "스타포스 질문\tNNP\t스타포스질문\tmood\n".encode())
+    monkeypatch.setattr(text, "DICTIONARY", changed)
+    monkeypatch.setattr(text, "slang", lambda: slang(changed))
+    text._kiwi.cache_clear()
+    try:
+        # Bounded in each run, and over when all are done.
+        assert [extract_keywords(filled, limit=4) for _ in range(3)] == [4, 2, 0]
+        classifier = Classifier.load(tiny_model)
+        assert [score_posts(filled, classifier, limit=4) for _ in range(3)] == [4, 2, 0]
+    finally:
+        text._kiwi.cache_clear()
+    found = {row["post_id"]: row["keywords"] for row in filled.moods(DAY, DAY + timedelta(days=1))}
+    assert "스타포스질문" in found[5].split()
 
 
 def test_keywords_of_title_and_body(filled: Store) -> None:
