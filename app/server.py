@@ -24,6 +24,7 @@ from app.guard import Guard, Site
 from pipeline import errors, settings
 from pipeline.errors import UserError
 from pipeline.live.store import Store
+from pipeline.params import ArchiveParams, CutParams, read_params
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -163,8 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for talkative in ("httpx", "alembic"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
     here = settings.load()
-    chunk_size = int(settings.params("cut")["size"])
-    archive_size = int(settings.params("archive")["size"])
+    chunk_size = read_params("cut", CutParams).size
+    archive_size = read_params("archive", ArchiveParams).size
     listener = listen(here.app_host, here.app_port)  # before the slow imports: fail at once
     store = Store(here.database_url)
     site = Site.of(here)

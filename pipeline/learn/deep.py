@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.hashing import content_hash
 from pipeline.learn.examples import Example
+from pipeline.learn.params import TrainParams
 from pipeline.model.features import PAD, Vocabulary
 from pipeline.model.folder import read_metadata
 from pipeline.model.network import load_network, quiet_keras
@@ -94,7 +95,7 @@ def fit_deep(
     weights: np.ndarray,
     held_out: tuple[np.ndarray, np.ndarray, np.ndarray] | None,
     deep: Any,
-    params: dict[str, Any],
+    params: TrainParams,
     *,
     warm: bool,
 ) -> list[dict[str, float]]:
@@ -104,17 +105,17 @@ def fit_deep(
     the validation texts. AdamW with a warm-up and a cosine to nothing (arXiv 1608.03983).
     """
     keras = quiet_keras()
-    batches = fit_batches(ids, labels, weights, params["batch"], params["seed"])
+    batches = fit_batches(ids, labels, weights, params.batch, params.seed)
     steps = int(batches.cardinality())
-    epochs = params["warm_epochs"] if warm else max(params["epochs"], -(-params["min_steps"] // steps))
-    rate = params["warm_learning_rate"] if warm else params["learning_rate"]
+    epochs = params.warm_epochs if warm else max(params.epochs, -(-params.min_steps // steps))
+    rate = params.warm_learning_rate if warm else params.learning_rate
     ramp = max(1, epochs * steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
         rate * 0.05, max(1, epochs * steps - ramp), alpha=0.02, warmup_target=rate, warmup_steps=ramp
     )
     deep.compile(
-        optimizer=keras.optimizers.AdamW(schedule, weight_decay=params["weight_decay"], global_clipnorm=1.0),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=params["label_smoothing"]),
+        optimizer=keras.optimizers.AdamW(schedule, weight_decay=params.weight_decay, global_clipnorm=1.0),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=params.label_smoothing),
         weighted_metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=False,
     )
@@ -124,11 +125,11 @@ def fit_deep(
     history = deep.fit(
         batches,
         shuffle=False,  # the batches do it themselves
-        validation_data=fit_batches(*held_out, params["batch"], None) if held_out else None,
+        validation_data=fit_batches(*held_out, params.batch, None) if held_out else None,
         epochs=epochs,
         callbacks=[
             keras.callbacks.EarlyStopping(
-                monitor="val_loss" if held_out else "loss", patience=params["patience"], restore_best_weights=True
+                monitor="val_loss" if held_out else "loss", patience=params.patience, restore_best_weights=True
             )
         ],
         verbose=0,

@@ -6,14 +6,14 @@
 import argparse
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline import errors, settings
+from pipeline import errors
 from pipeline.files import DataFileError, write_csv, write_json, write_text
 from pipeline.freeze.catalog import Catalog, read_catalog
 from pipeline.hashing import file_hash
@@ -22,6 +22,7 @@ from pipeline.layout import CANDIDATE, CHAMPION, PREPARED
 from pipeline.learn.base import read_base
 from pipeline.learn.deep import Start, chosen_rows, deep_logits, fit_deep
 from pipeline.learn.examples import SETS, Example, label_array, read_set, sample_weights
+from pipeline.learn.params import TrainParams
 from pipeline.learn.wide import bag_matrix, fit_mix, fit_wide, wide_logits
 from pipeline.learn.word_vectors import word_vectors
 from pipeline.model.confidence import abstain_below, calibrate, fit_temperature, softmax
@@ -29,6 +30,7 @@ from pipeline.model.features import Vocabulary, build_vocabulary
 from pipeline.model.folder import METADATA_FILE, has_champion
 from pipeline.model.network import MODEL_FILE, build_deep, join_wide, make_deterministic, save_network
 from pipeline.model.token_cache import CachedTokenizer
+from pipeline.params import TextParams, read_params
 from pipeline.text import Tokenizer
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "kiwipiepy", "konlpy", "scikit-learn")
@@ -47,12 +49,12 @@ class Trained:
 def train(
     training: list[Example],
     validation: list[Example],
-    params: dict[str, Any],
+    params: TrainParams,
     split: Tokenizer,
     start: Start | None = None,
     unlabelled: Callable[[], Sequence[str]] = tuple,
 ) -> Trained:
-    """Fit the network: from nothing, or from `start` (`pipeline.learn.deep`). `params` are the section `train`.
+    """Fit the network: from nothing, or from `start` (`pipeline.learn.deep`).
 
     From nothing, the words begin with vectors (`word_vectors`) of `training` and `unlabelled` texts; these are asked
     for only then.
@@ -60,30 +62,36 @@ def train(
     The wide path is a logistic regression on every text, the Bi-LSTM learns by gradient descent; the validation texts
     say when to stop, how much each counts, the temperature, and from which confidence on an answer counts.
     """
-    make_deterministic(params["seed"])
+    make_deterministic(params.seed)
     tokens = split([example.text for example in training])
     vocabulary = build_vocabulary(
         tokens,
         tokenizer=split.name,
-        max_tokens=params["max_tokens"],
-        buckets=params["wide_buckets"],
-        size=params["vocabulary"],
-        min_count=params["min_count"],
+        max_tokens=params.max_tokens,
+        buckets=params.wide_buckets,
+        size=params.vocabulary,
+        min_count=params.min_count,
         known=start.tokens if start else (),
     )
     labels = label_array(training)
     rows = bag_matrix([example.text for example in training], tokens, vocabulary.buckets)
-    wide = fit_wide(rows, labels, sample_weights(training), params["wide_c"], params["wide_trust"])
+    wide = fit_wide(rows, labels, sample_weights(training), params.wide_c, params.wide_trust)
 
-    deep = build_deep(vocabulary.size, params)
+    deep = build_deep(
+        vocabulary.size,
+        embedding=params.embedding,
+        units=params.units,
+        dropout=params.dropout,
+        word_dropout=params.word_dropout,
+    )
     read = np.arange(len(training))
     warm = bool(start and start.fits(deep) and start.news(training))
     if start and warm:
-        read = chosen_rows(training, start, params["replay"], params["seed"])
+        read = chosen_rows(training, start, params.replay, params.seed)
         start.copy_to(deep, vocabulary)
-    elif params["pretrain"]:
-        more = split(unlabelled()[: params["pretrain"]])
-        set_word_vectors(deep, word_vectors([*tokens, *more], vocabulary.tokens, params["embedding"]))
+    elif params.pretrain:
+        more = split(unlabelled()[: params.pretrain])
+        set_word_vectors(deep, word_vectors([*tokens, *more], vocabulary.tokens, params.embedding))
     some = [training[i] for i in read]
     held = None
     if validation:
@@ -105,7 +113,7 @@ def train(
         mix = fit_mix(said_wide, said_deep, held[1])
         probabilities = softmax(mix[0] * said_wide + mix[1] * said_deep)
         temperature = fit_temperature(probabilities, held[1])
-        threshold = abstain_below(calibrate(probabilities, temperature), held[1], params["abstain_precision"])
+        threshold = abstain_below(calibrate(probabilities, temperature), held[1], params.abstain_precision)
     facts = {
         "temperature": temperature,
         "abstain_below": threshold,
@@ -144,11 +152,12 @@ def check_moods(training: Sequence[Example]) -> None:
 
 def write_candidate(folder: Path = CANDIDATE) -> None:
     """Train from `data/prepared/` and write the candidate's folder."""
-    catalog, params, text_params = read_catalog(), settings.params("train"), settings.params("text")
+    catalog, params = read_catalog(), read_params("train", TrainParams)
+    tokenizer = read_params("text", TextParams).tokenizer
     sets = {name: read_set(name) for name in SETS}
     check_moods(sets["train"])
-    start = Start.load(CHAMPION) if params["warm_start"] and has_champion() else None
-    split = CachedTokenizer(text_params["tokenizer"])
+    start = Start.load(CHAMPION) if params.warm_start and has_champion() else None
+    split = CachedTokenizer(tokenizer)
     trained = train(sets["train"], sets["validation"], params, split, start, lambda: unlabelled(sets))
     folder.mkdir(parents=True, exist_ok=True)
     save_network(trained.network, folder, catalog.version)
@@ -158,8 +167,8 @@ def write_candidate(folder: Path = CANDIDATE) -> None:
         "version": catalog.version,
         "chunks": list(catalog.chunks),
         "archives": list(catalog.archives),
-        "tokenizer": text_params["tokenizer"],
-        "params": params,
+        "tokenizer": tokenizer,
+        "params": asdict(params),
         "rows": {name: len(sets[name]) for name in SETS},
         "hashes": {name: file_hash(PREPARED / f"{name}.csv") for name in SETS},
         "packages": {name: package_version(name) for name in _PACKAGES},

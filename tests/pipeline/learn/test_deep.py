@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from pipeline.learn.deep import Start, chosen_rows, deep_logits
 from pipeline.learn.examples import Example
@@ -13,7 +12,9 @@ from pipeline.model.features import Vocabulary
 from pipeline.model.network import build_deep, make_deterministic
 from pipeline.text import tokenizer
 from tests.pipeline.conftest import TINY_TRAIN
+from tests.support.params import train_params
 
+SHAPE = {"embedding": 8, "units": (6, 4), "dropout": 0.0, "word_dropout": 0.0}
 SEEN = frozenset({"chunk-0001", "feedback-0001"})
 
 
@@ -38,12 +39,11 @@ def test_a_warm_start_reads_the_new_the_corrections_and_a_sample_of_the_rest() -
 
 
 def test_a_start_brings_its_words_along_and_new_words_keep_their_own_vectors() -> None:
-    params = {**TINY_TRAIN, "dropout": 0.0, "word_dropout": 0.0}
     make_deterministic(1)
-    old = build_deep(5, params)
+    old = build_deep(5, **SHAPE)
     start = Start.of(old, Vocabulary("kiwi", 24, 64, ("가", "나", "다")), "v1", SEEN)
     make_deterministic(2)
-    new = build_deep(6, params)
+    new = build_deep(6, **SHAPE)
     assert start.fits(new)
     before = new.get_layer("embedding").get_weights()[0].copy()
     vocabulary = Vocabulary("kiwi", 24, 64, ("다", "새", "가", "말"))
@@ -61,15 +61,14 @@ def test_a_start_brings_its_words_along_and_new_words_keep_their_own_vectors() -
 
 @pytest.mark.parametrize("change", [{"units": [6]}, {"units": [6, 5]}, {"embedding": 9}])
 def test_another_shape_can_t_be_gone_on_from(change: dict[str, object]) -> None:
-    params = {**TINY_TRAIN, "dropout": 0.0, "word_dropout": 0.0}
-    old = build_deep(5, params)
+    old = build_deep(5, **SHAPE)
     start = Start.of(old, Vocabulary("kiwi", 24, 64, ()), "v1")
-    assert not start.fits(build_deep(5, {**params, **change}))
+    assert not start.fits(build_deep(5, **(SHAPE | change)))
 
 
 def test_padding_changes_nothing() -> None:
     make_deterministic(1)
-    network = build_deep(50, {**TINY_TRAIN, "dropout": 0.4, "word_dropout": 0.1})
+    network = build_deep(50, **(SHAPE | {"dropout": 0.4, "word_dropout": 0.1}))
     short, long = np.array([[4, 9, 2, 0, 0, 0, 0]], dtype=np.int32), np.array([[3, 3, 8, 1, 7, 9, 2]], dtype=np.int32)
     alone = network(short[:, :3], training=False).numpy()
     together = network(np.concatenate([short, long]), training=False).numpy()
@@ -77,8 +76,8 @@ def test_padding_changes_nothing() -> None:
     np.testing.assert_allclose(deep_logits(network, np.concatenate([long, short])), together[::-1], atol=1e-6)
 
 
-def test_a_warm_training_goes_on_from_the_champion(tiny_model: Path, tiny_inputs: Path) -> None:
-    params = yaml.safe_load((tiny_inputs / "params.yaml").read_text(encoding="utf-8"))["train"]
+def test_a_warm_training_goes_on_from_the_champion(tiny_model: Path) -> None:
+    params = train_params(**TINY_TRAIN)
     start = Start.load(tiny_model)
     assert start.sources == {"chunk-0001"}
     words = ("노답", "질문", "갓겜")
@@ -88,7 +87,7 @@ def test_a_warm_training_goes_on_from_the_champion(tiny_model: Path, tiny_inputs
     warm = train([*news, *general], news[:3], params, split, start, lambda: pytest.fail("the words are known"))
     assert warm.facts["warm_start"] == start.version
     assert warm.facts["texts_deep"] == 24 + 48  # replay: 2 known texts for each new one
-    assert warm.facts["epochs"] == params["warm_epochs"]
+    assert warm.facts["epochs"] == params.warm_epochs
     assert set(start.tokens) <= set(warm.vocabulary.tokens)
     without_news = train(general, news[:3], params, split, start)
     assert without_news.facts["warm_start"] is None  # nothing new to learn: the base model is made from nothing
