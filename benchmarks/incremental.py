@@ -26,10 +26,10 @@ from benchmarks.support.harness import RESULTS, Row, report
 from pipeline import errors
 from pipeline.evaluate.figures import macro_f1
 from pipeline.files import write_csv
-from pipeline.learn.deep import Start
 from pipeline.learn.examples import Example, label_array
 from pipeline.learn.params import TrainParams
 from pipeline.learn.train import Trained, train
+from pipeline.learn.warm_start import WarmStart
 from pipeline.params import CatalogParams, TextParams, read_params
 
 CHUNK = 1000
@@ -70,7 +70,7 @@ def stream(chunks: int, path: Path) -> tuple[list[Example], list[Example], list[
     return general, fixed, [posts[i : i + CHUNK] for i in range(0, len(posts), CHUNK)]
 
 
-def released(examples: Sequence[Example], params: TrainParams, start: Start | None) -> tuple[Trained, float]:
+def released(examples: Sequence[Example], params: TrainParams, start: WarmStart | None) -> tuple[Trained, float]:
     """A model of these texts, a tenth held out by a text's own hash, and the CPU seconds that training took."""
     training, validation = texts.held_out(examples, VALIDATION)
     split = texts.cached(read_params("text", TextParams).tokenizer)
@@ -93,7 +93,7 @@ def run(chunks: int, bound_every: int, path: Path) -> tuple[dict[str, Policy], f
     base, _ = released(general, params, None)
     (at_first,) = scores(base, [fixed])
     print(f"general text alone: fixed set {at_first:.4f}", flush=True)
-    start = Start.of(base.network, base.vocabulary, "base")
+    start = WarmStart.of(base.network, base.vocabulary, "base")
     policies = {name: Policy(name) for name in ("ours", "newest", "bound")}
     for number in range(1, chunks + 1):
         plans = {"ours": (ours_rows(number, window, general, posts), start), "newest": (posts[number - 1], None)}
@@ -118,10 +118,10 @@ def run(chunks: int, bound_every: int, path: Path) -> tuple[dict[str, Policy], f
     return policies, at_first
 
 
-def after(number: int, trained: Trained) -> Start:
+def after(number: int, trained: Trained) -> WarmStart:
     """Where the release after that chunk goes on."""
     sources = frozenset(f"chunk-{i:04d}" for i in range(1, number + 1))
-    return Start.of(trained.network, trained.vocabulary, f"{number:04d}", sources)
+    return WarmStart.of(trained.network, trained.vocabulary, f"{number:04d}", sources)
 
 
 def ours_rows(number: int, window: int, general: Sequence[Example], posts: Sequence[list[Example]]) -> list[Example]:
@@ -139,7 +139,7 @@ def vary(chunks: int, path: Path) -> list[Row]:
     split = texts.cached(read_params("text", TextParams).tokenizer)
     rows: list[Row] = []
     for name, change in VARIANTS.items():
-        start: Start | None = Start.of(base.network, base.vocabulary, "base")
+        start: WarmStart | None = WarmStart.of(base.network, base.vocabulary, "base")
         found = []
         for number in range(1, chunks + 1):
             now = replace(params, **change)

@@ -24,10 +24,10 @@ from pipeline import errors
 from pipeline.evaluate.figures import macro_f1
 from pipeline.evaluate.on_file import among
 from pipeline.files import DataFileError
-from pipeline.learn.deep import Start
 from pipeline.learn.examples import Example, label_array
 from pipeline.learn.params import TrainParams
 from pipeline.learn.train import Trained, train
+from pipeline.learn.warm_start import WarmStart
 from pipeline.model.confidence import softmax
 from pipeline.params import TextParams, read_params
 
@@ -71,7 +71,7 @@ def regression(task: texts.Task) -> Figures:
     return figures(task, probabilities, time.perf_counter() - began)
 
 
-def ours(task: texts.Task, params: TrainParams, start: Start | None = None) -> tuple[Figures, Trained]:
+def ours(task: texts.Task, params: TrainParams, start: WarmStart | None = None) -> tuple[Figures, Trained]:
     """Our network on the task's split, trained by the pipeline's own function."""
     began = time.perf_counter()
     training, validation = texts.held_out(task.train, VALIDATION)
@@ -114,7 +114,7 @@ class Comparison:
     def warm(self, task: texts.Task, general: texts.Task, seed: int) -> Figures:
         """Our network after the general text: what a deployment with a base file has."""
         trained = self.cold(general, seed)[1]
-        start = Start.of(trained.network, trained.vocabulary, general.name)
+        start = WarmStart.of(trained.network, trained.vocabulary, general.name)
         found, _ = ours(as_news(task), replace(read_params("train", TrainParams), seed=seed), start)
         say(task.name, f"ours after {general.name}, seed {seed}", found)
         return found

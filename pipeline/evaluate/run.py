@@ -118,7 +118,7 @@ def _write_suspects(metadata: dict[str, Any], params: EvaluateParams) -> dict[st
         some,
         CachedTokenizer(metadata["tokenizer"])([example.text for example in some]),
         buckets=metadata["params"]["wide_buckets"],
-        strength=metadata["params"]["wide_c"],
+        c=metadata["params"]["wide_c"],
         trust=metadata["params"]["wide_trust"],
         folds=params.folds,
     )
