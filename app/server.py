@@ -25,6 +25,7 @@ from app.guard import Guard, Site, refused
 from pipeline import errors, settings
 from pipeline.errors import UserError
 from pipeline.live.store import Store
+from pipeline.params import ArchiveParams, CutParams, TextParams, read_params
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -164,8 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for talkative in ("httpx", "alembic"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
     here = settings.load()
-    chunk_size = int(settings.params("cut")["size"])
-    archive_size = int(settings.params("archive")["size"])
+    chunk_size = read_params("cut", CutParams).size
+    archive_size = read_params("archive", ArchiveParams).size
     listener = listen(here.app_host, here.app_port)  # before the slow imports: fail at once
     store = Store(here.database_url)
     site = Site.of(here)
@@ -180,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     # The tokenizer's first words hold Python's lock for seconds: they come while Gradio is imported, not when somebody
     # has opened the page (measured).
-    words = settings.params("text")["tokenizer"]
+    words = read_params("text", TextParams).tokenizer
     threading.Thread(target=lambda: tokenizer(words)(["준비"]), name="tokenizer", daemon=True).start()
 
     def make() -> FastAPI:

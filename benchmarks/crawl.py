@@ -31,14 +31,16 @@ from benchmarks.support.harness import ROOT, Row, report
 from demo.replay import make_app
 from demo.replay_pages import article_page, list_page
 from demo.replay_posts import Draft, ReplayPost, read_posts, schedule
-from pipeline import boards, clock, errors, settings
+from pipeline import boards, clock, errors
 from pipeline.clock import KST
 from pipeline.inven import visits
 from pipeline.inven.client import InvenClient
 from pipeline.inven.crawl import crawl_board
+from pipeline.inven.params import CrawlParams
 from pipeline.inven.parse import parse_article, parse_list
 from pipeline.live.store import Store
 from pipeline.live.tables import posts as posts_table
+from pipeline.params import read_params
 from pipeline.text import normalise
 
 START = datetime(2026, 11, 20, 0, 0, tzinfo=KST)
@@ -55,13 +57,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.crawl", description=__doc__.splitlines()[0])
     parser.add_argument("--posts", type=int, default=5000, help="posts of the day")
     given = parser.parse_args()
-    numbers = settings.params("crawl", ROOT / "params.yaml")
+    params = read_params("crawl", CrawlParams, ROOT / "params.yaml")
     interval = deployed_interval()
-    each_run = {**numbers, "max_wait": 0}
-    steady = Day(given.posts, (1.0,)).costs(interval, numbers)
-    waves = Day(given.posts, NIGHT_AND_DAY).costs(interval, numbers)
+    each_run = replace(params, max_wait=0)
+    steady = Day(given.posts, (1.0,)).costs(interval, params)
+    waves = Day(given.posts, NIGHT_AND_DAY).costs(interval, params)
     eager = Day(given.posts, (1.0,)).costs(interval, each_run)
-    once = Day(given.posts, (1.0,)).costs(DAY, {**each_run, "max_pages": 1000})
+    once = Day(given.posts, (1.0,)).costs(DAY, replace(each_run, max_pages=1000))
     every = f"requests, a run every {interval.seconds // 60} min"
     rows = [
         Row("requests_per_new_post", steady["ratio"], every, eager["ratio"], "each board in each run"),
@@ -104,7 +106,7 @@ class Day:
         ]
         self.now = START
 
-    def costs(self, interval: timedelta, numbers: dict[str, Any]) -> dict[str, float]:
+    def costs(self, interval: timedelta, params: CrawlParams) -> dict[str, float]:
         """Of the second day: requests for each new post, minutes from a post's appearing until it was stored.
 
         And: list requests of a run over every board when there is no news, posts that are not stored in the end.
@@ -117,20 +119,20 @@ class Day:
             Store(f"sqlite:///{folder}/live.db") as store,
         ):
             requests = app.state.replay.requests
-            asyncio.run(self.run(url, store, numbers))
+            asyncio.run(self.run(url, store, params))
             waits: dict[int, list[float]] = {}
             while self.now < START + 2 * DAY:
                 known = store.count_pending()[0]
                 requests.clear()
                 self.now += interval
-                asyncio.run(self.run(url, store, numbers))
+                asyncio.run(self.run(url, store, params))
                 if self.now > START + DAY:
                     asked["requests"] += sum(requests.values())
                     asked["new"] += store.count_pending()[0] - known
                     self.note_waits(store, known, waits)
-            asyncio.run(self.run(url, store, {**numbers, "max_wait": 0}))  # what is not due yet
+            asyncio.run(self.run(url, store, replace(params, max_wait=0)))  # what is not due yet
             requests.clear()
-            asyncio.run(self.run(url, store, {**numbers, "max_wait": 0}))
+            asyncio.run(self.run(url, store, replace(params, max_wait=0)))
             idle = sum(count for (kind, _), count in requests.items() if kind == "list")
             lost = len(self.posts) - store.count_pending()[0]
         free = waits.pop(boards.FREE_BOARD)
@@ -144,16 +146,16 @@ class Day:
             "lost": lost,
         }
 
-    async def run(self, url: str, store: Store, numbers: dict[str, Any]) -> None:
+    async def run(self, url: str, store: Store, params: CrawlParams) -> None:
         """What one flow run does (`flows.crawl`)."""
-        limits = visits.numbers(numbers)
+        limits = {"expected_new": params.expected_new, "max_wait": params.max_wait}
         due = [board for board in boards.CRAWLED if visits.outlook(store, board, self.now, **limits).due]
         if not due:
             return
         manners: dict[str, Any] = {"min_interval": 0.0, "jitter": 0.0, "shelf": store, "wall": lambda: self.now}
         async with InvenClient(url, contact="", **manners) as client:
             for board_id in due:
-                await crawl_board(client, store, board_id, max_pages=numbers["max_pages"])
+                await crawl_board(client, store, board_id, max_pages=params.max_pages)
 
     def note_waits(self, store: Store, known: int, waits: dict[int, list[float]]) -> None:
         """For the posts that this run has stored: minutes since they appeared, by board."""

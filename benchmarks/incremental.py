@@ -15,7 +15,7 @@ three policies release a model, and each is tested on the chunk that comes next 
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,14 @@ import numpy as np
 
 from benchmarks.support import texts
 from benchmarks.support.harness import RESULTS, Row, report
-from pipeline import errors, settings
+from pipeline import errors
 from pipeline.evaluate.figures import macro_f1
 from pipeline.files import write_csv
-from pipeline.learn.deep import Start
 from pipeline.learn.examples import Example, label_array
+from pipeline.learn.params import TrainParams
 from pipeline.learn.train import Trained, train
+from pipeline.learn.warm_start import WarmStart
+from pipeline.params import CatalogParams, TextParams, read_params
 
 CHUNK = 1000
 GENERAL, FIXED = 4000, 3000  # texts of the general set to learn from, and to be tested on
@@ -68,10 +70,10 @@ def stream(chunks: int, path: Path) -> tuple[list[Example], list[Example], list[
     return general, fixed, [posts[i : i + CHUNK] for i in range(0, len(posts), CHUNK)]
 
 
-def released(examples: Sequence[Example], params: dict[str, Any], start: Start | None) -> tuple[Trained, float]:
+def released(examples: Sequence[Example], params: TrainParams, start: WarmStart | None) -> tuple[Trained, float]:
     """A model of these texts, a tenth held out by a text's own hash, and the CPU seconds that training took."""
     training, validation = texts.held_out(examples, VALIDATION)
-    split = texts.cached(settings.params("text")["tokenizer"])
+    split = texts.cached(read_params("text", TextParams).tokenizer)
     split([example.text for example in examples])  # known to the cache, as in a release: training alone is timed
     began = time.process_time()
     return train(training, validation, params, split, start), time.process_time() - began
@@ -86,12 +88,12 @@ def scores(trained: Trained, sets: Sequence[Sequence[Example]]) -> list[float]:
 
 def run(chunks: int, bound_every: int, path: Path) -> tuple[dict[str, Policy], float]:
     """Every policy over the stream; the second figure is the general model's macro-F1 on the fixed set."""
-    params, window = settings.params("train"), settings.params("catalog")["window"]
+    params, window = read_params("train", TrainParams), read_params("catalog", CatalogParams).window
     general, fixed, posts = stream(chunks + 1, path)
     base, _ = released(general, params, None)
     (at_first,) = scores(base, [fixed])
     print(f"general text alone: fixed set {at_first:.4f}", flush=True)
-    start = Start.of(base.network, base.vocabulary, "base")
+    start = WarmStart.of(base.network, base.vocabulary, "base")
     policies = {name: Policy(name) for name in ("ours", "newest", "bound")}
     for number in range(1, chunks + 1):
         plans = {"ours": (ours_rows(number, window, general, posts), start), "newest": (posts[number - 1], None)}
@@ -116,10 +118,10 @@ def run(chunks: int, bound_every: int, path: Path) -> tuple[dict[str, Policy], f
     return policies, at_first
 
 
-def after(number: int, trained: Trained) -> Start:
+def after(number: int, trained: Trained) -> WarmStart:
     """Where the release after that chunk goes on."""
     sources = frozenset(f"chunk-{i:04d}" for i in range(1, number + 1))
-    return Start.of(trained.network, trained.vocabulary, f"{number:04d}", sources)
+    return WarmStart.of(trained.network, trained.vocabulary, f"{number:04d}", sources)
 
 
 def ours_rows(number: int, window: int, general: Sequence[Example], posts: Sequence[list[Example]]) -> list[Example]:
@@ -131,18 +133,18 @@ def ours_rows(number: int, window: int, general: Sequence[Example], posts: Seque
 
 def vary(chunks: int, path: Path) -> list[Row]:
     """Our policy with other params of the warm start: the Bi-LSTM alone and with the wide path, last third's mean."""
-    params, window = settings.params("train"), settings.params("catalog")["window"]
+    params, window = read_params("train", TrainParams), read_params("catalog", CatalogParams).window
     general, fixed, posts = stream(chunks + 1, path)
     base, _ = released(general, params, None)
-    split = texts.cached(settings.params("text")["tokenizer"])
+    split = texts.cached(read_params("text", TextParams).tokenizer)
     rows: list[Row] = []
     for name, change in VARIANTS.items():
-        start: Start | None = Start.of(base.network, base.vocabulary, "base")
+        start: WarmStart | None = WarmStart.of(base.network, base.vocabulary, "base")
         found = []
         for number in range(1, chunks + 1):
-            now = {**params, **change}
+            now = replace(params, **change)
             trained, seconds = released(
-                ours_rows(number, window, general, posts), now, start if now["warm_start"] else None
+                ours_rows(number, window, general, posts), now, start if now.warm_start else None
             )
             start = after(number, trained)
             if number > chunks * 2 // 3:

@@ -40,6 +40,7 @@ from pipeline.label.labeler import open_labeler
 from pipeline.label.options import Options
 from pipeline.label.prompt import load_prompt, shown_text
 from pipeline.live.store import Store
+from pipeline.params import read_params
 from pipeline.settings import Settings
 
 SLOTS, LATENCY_S = 8, 0.2
@@ -79,16 +80,16 @@ def slots() -> list[Row]:
 def embedded(rounds: int) -> list[Row]:
     """Posts a second of the embedded LLM, ours and the server's own best batch; and agreement with the gold."""
     gold = read_gold(ROOT)
-    params = configuration.params("label", ROOT / "params.yaml")
-    shown = [shown_text(item.title, item.body, params["max_chars"]) for item in gold]
+    options = read_params("label", Options, ROOT / "params.yaml")
+    shown = [shown_text(item.title, item.body, options.max_chars) for item in gold]
     mine: list[float] = []
     best: list[float] = []
     with running_llm() as url:
         told = configuration.load({"LLM_ENDPOINTS": url}, env_file=Path("no.env"))
         for _ in range(rounds):
             with tempfile.TemporaryDirectory() as folder, Store(f"sqlite:///{folder}/live.db") as store:
-                found = check(gold, settings=told, store=store, options=Options.of(params))
-                others = asyncio.run(otherwise(told, store, Options.of(params)))
+                found = check(gold, settings=told, store=store, options=options)
+                others = asyncio.run(otherwise(told, store, options))
             mine.append(found.asked / found.seconds)
             best.append(len(shown) / own_batch(url, shown, len(shown)))
             print(f"ours {mine[-1]:.2f} posts/s, the server's own batch {best[-1]:.2f}\n{found}", flush=True)
@@ -152,7 +153,7 @@ def ours(url: str, shown: list[str]) -> None:
     """Our labeller over these texts, from an empty cache."""
 
     async def go(store: Store) -> None:
-        options = Options.of(configuration.params("label", ROOT / "params.yaml"))
+        options = read_params("label", Options, ROOT / "params.yaml")
         labeler = await open_labeler(configuration.load({"LLM_ENDPOINTS": url}, Path("no.env")), store, options)
         try:
             utilisation(url, None)  # the probe does not count

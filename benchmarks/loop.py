@@ -41,11 +41,13 @@ from pipeline.freeze.cut import write_chunk
 from pipeline.freeze.repository import Repository
 from pipeline.inven.client import InvenClient
 from pipeline.inven.crawl import crawl_board
+from pipeline.inven.params import CrawlParams
 from pipeline.label.chunk import label_chunk
 from pipeline.layout import BASE_COLUMNS, BASE_FILE, CHUNK_COLUMNS, raw_path
 from pipeline.live.records import Feedback
 from pipeline.live.store import Store
 from pipeline.live.tables import posts as posts_table
+from pipeline.params import CatalogParams, read_params, read_section
 from pipeline.release.model import begin_model, release_model
 from pipeline.text import join_post
 
@@ -93,20 +95,23 @@ def measure(root: Path, chunk: int, corrections: int, inven_url: str) -> list[Ro
         print(f"{step}: {seconds[step]:.1f} s", flush=True)
         return result
 
-    repository, numbers = Repository(root), settings.params("crawl")
+    repository, params = Repository(root), read_params("crawl", CrawlParams)
     with Store(settings.load().database_url) as store:
         timed("base_model", lambda: release_model(repository))
-        timed("crawl", lambda: asyncio.run(crawl(store, numbers)))
+        timed("crawl", lambda: asyncio.run(crawl(store, params)))
         chunks = []
         while (number := store.assign_chunk(chunk)) is not None:
             chunks.append(number)
         for number in chunks:
             timed("label", partial(label, store, number))
-            timed("freeze", partial(freeze_chunk, repository, number, settings.params("catalog")["window"]))
+            timed(
+                "freeze",
+                partial(freeze_chunk, repository, number, read_params("catalog", CatalogParams).window),
+            )
         if corrections and chunks:
             correct(store, chunks[0], corrections)
             archive = store.assign_archive(corrections)
-            window = settings.params("catalog")["window"]
+            window = read_params("catalog", CatalogParams).window
             timed("freeze", lambda: freeze_archive(repository, store, int(archive or 0), window))
         with repository.changing():
             begin_model(repository)
@@ -137,10 +142,10 @@ def correct(store: Store, chunk: int, count: int) -> None:
         store.add_feedback(Feedback(text, i % 3, predicted=(i + 1) % 3, confidence=0.5, model_version="bench", **post))
 
 
-async def crawl(store: Store, numbers: dict[str, Any]) -> None:
+async def crawl(store: Store, params: CrawlParams) -> None:
     """Every board once, without the pause that a real site gets."""
     async with InvenClient(settings.load().inven_url, contact="", min_interval=0.0, jitter=0.0) as client:
-        for board_id in numbers["boards"]:
+        for board_id in params.boards:
             print(await crawl_board(client, store, board_id, max_pages=1000), flush=True)
 
 
@@ -148,7 +153,8 @@ def label(store: Store, number: int) -> None:
     """Write the raw chunk and label it over HTTP."""
     write_chunk(store, f"{number:04d}")
     print(
-        label_chunk(f"{number:04d}", settings=settings.load(), store=store, params=settings.params("label")), flush=True
+        label_chunk(f"{number:04d}", settings=settings.load(), store=store, params=read_section("label")),
+        flush=True,
     )
 
 

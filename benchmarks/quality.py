@@ -10,9 +10,8 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -21,14 +20,16 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.support import texts
 from benchmarks.support.harness import Row, earlier, report
 from benchmarks.support.replaced_network import replaced_network
-from pipeline import errors, settings
+from pipeline import errors
 from pipeline.evaluate.figures import macro_f1
 from pipeline.evaluate.on_file import among
 from pipeline.files import DataFileError
-from pipeline.learn.deep import Start
 from pipeline.learn.examples import Example, label_array
+from pipeline.learn.params import TrainParams
 from pipeline.learn.train import Trained, train
+from pipeline.learn.warm_start import WarmStart
 from pipeline.model.confidence import softmax
+from pipeline.params import TextParams, read_params
 
 VALIDATION = 0.05  # of the training texts, for stopping, mixing and calibration; the baselines learn from them
 TASKS: dict[str, Callable[[], texts.Task]] = {"steam": texts.steam, "nsmc": texts.nsmc, "nsmc3": texts.nsmc3}
@@ -70,11 +71,11 @@ def regression(task: texts.Task) -> Figures:
     return figures(task, probabilities, time.perf_counter() - began)
 
 
-def ours(task: texts.Task, params: dict[str, Any], start: Start | None = None) -> tuple[Figures, Trained]:
+def ours(task: texts.Task, params: TrainParams, start: WarmStart | None = None) -> tuple[Figures, Trained]:
     """Our network on the task's split, trained by the pipeline's own function."""
     began = time.perf_counter()
     training, validation = texts.held_out(task.train, VALIDATION)
-    split = texts.cached(settings.params("text")["tokenizer"])
+    split = texts.cached(read_params("text", TextParams).tokenizer)
     trained = train(training, validation, params, split, start, lambda: task.unlabelled)
     seconds = time.perf_counter() - began
     answers = texts.classifier(trained).probabilities([example.text for example in task.test])
@@ -106,15 +107,15 @@ class Comparison:
         """Our network from nothing."""
         key = (task.name, seed)
         if key not in self._cold:
-            self._cold[key] = ours(task, {**settings.params("train"), "seed": seed})
+            self._cold[key] = ours(task, replace(read_params("train", TrainParams), seed=seed))
             say(task.name, f"ours, seed {seed}", self._cold[key][0])
         return self._cold[key]
 
     def warm(self, task: texts.Task, general: texts.Task, seed: int) -> Figures:
         """Our network after the general text: what a deployment with a base file has."""
         trained = self.cold(general, seed)[1]
-        start = Start.of(trained.network, trained.vocabulary, general.name)
-        found, _ = ours(as_news(task), {**settings.params("train"), "seed": seed}, start)
+        start = WarmStart.of(trained.network, trained.vocabulary, general.name)
+        found, _ = ours(as_news(task), replace(read_params("train", TrainParams), seed=seed), start)
         say(task.name, f"ours after {general.name}, seed {seed}", found)
         return found
 
@@ -174,7 +175,7 @@ def main() -> None:
         if given.train:
             task = texts.Task("files", texts.from_tsv(given.train), texts.from_tsv(given.test))
             say("files", "TF-IDF + logistic regression", regression(task))
-            say("files", "ours", ours(task, settings.params("train"))[0])
+            say("files", "ours", ours(task, read_params("train", TrainParams))[0])
             return
         comparison = Comparison(range(1, given.seeds + 1), given.replaced, given.replaced_epochs)
         done = {name: comparison.rows(name) for name in given.tasks}

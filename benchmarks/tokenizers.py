@@ -10,16 +10,18 @@ import argparse
 import statistics
 import time
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from benchmarks.support import texts
 from benchmarks.support.harness import Row, earlier, report
-from pipeline import errors, settings
+from pipeline import errors
 from pipeline.evaluate.on_file import among
 from pipeline.learn.examples import label_array
+from pipeline.learn.params import TrainParams
 from pipeline.learn.train import train
+from pipeline.params import read_params
 from pipeline.text import TOKENIZERS, Tokenizer, for_model, tokenizer
 
 VALIDATION = 0.05
@@ -40,7 +42,7 @@ class Characters:
         return [[sign for sign in text if not sign.isspace()] for text in cleaned]
 
 
-def accuracies(name: str, task: texts.Task, params: dict[str, Any]) -> tuple[float, float]:
+def accuracies(name: str, task: texts.Task, params: TrainParams) -> tuple[float, float]:
     """Accuracy of the whole network and of its Bi-LSTM alone."""
     split: Tokenizer = Characters() if name == Characters.name else texts.cached(name)
     training, validation = texts.held_out(task.train, VALIDATION)
@@ -50,7 +52,7 @@ def accuracies(name: str, task: texts.Task, params: dict[str, Any]) -> tuple[flo
     found = []
     for answers in (whole, np.exp(texts.bilstm_logits(trained, split, tested))):
         found.append(float((among(answers, task.moods).argmax(axis=1) == label_array(task.test)).mean()))
-    print(f"{name}, seed {params['seed']}: {found[0]:.4f}, Bi-LSTM alone {found[1]:.4f}", flush=True)
+    print(f"{name}, seed {params.seed}: {found[0]:.4f}, Bi-LSTM alone {found[1]:.4f}", flush=True)
     return found[0], found[1]
 
 
@@ -79,9 +81,10 @@ def accuracy_rows(names: Sequence[str], task: texts.Task, seeds: int) -> list[Ro
         return [row for row in earlier("tokenizers") if "accuracy" in row.measure]
     scores: dict[str, list[tuple[float, float]]] = {}
     for name in names:
-        longest = LONGEST if name == Characters.name else settings.params("train")["max_tokens"]
-        params = {**settings.params("train"), "max_tokens": longest}
-        scores[name] = [accuracies(name, task, {**params, "seed": seed}) for seed in range(1, seeds + 1)]
+        params = read_params("train", TrainParams)
+        if name == Characters.name:
+            params = replace(params, max_tokens=LONGEST)
+        scores[name] = [accuracies(name, task, replace(params, seed=seed)) for seed in range(1, seeds + 1)]
     rows: list[Row] = []
     for place, what in enumerate(("accuracy", "accuracy_bilstm_alone")):
         for name in names:

@@ -26,11 +26,13 @@ from pipeline.errors import run
 from pipeline.inven import visits
 from pipeline.inven.client import InvenClient
 from pipeline.inven.crawl import backfill_board, crawl_board
+from pipeline.inven.params import CrawlParams
 from pipeline.inven.polite import InvenError
 from pipeline.inven.report import BoardReport
 from pipeline.live.database import StoreError
 from pipeline.live.store import Store
 from pipeline.lock import Busy, only_run
+from pipeline.params import CutParams, ScoreParams, read_params
 
 LEARN_EVENT = "maple.posts.threshold-crossed"
 WALK_EVERY = 600.0  # seconds between walks over all boards while a backfill is at work
@@ -45,15 +47,15 @@ class BoardTrouble(InvenError):
 
 
 @task(name="crawl-board", task_run_name="crawl-board-{board_id}", cache_policy=NO_CACHE)
-async def crawl_one(client: Any, store: Any, board_id: int, numbers: dict[str, Any]) -> BoardReport | State:
+async def crawl_one(client: Any, store: Any, board_id: int, params: CrawlParams) -> BoardReport | State:
     """Walk one board. A board that stopped early, or whose pages have changed, is a failed task that says where."""
     walk = crawl_board(
         client,
         store,
         board_id,
-        max_pages=numbers["max_pages"],
-        comments=numbers["comments"],
-        comments_as_posts=numbers["comments_as_posts"],
+        max_pages=params.max_pages,
+        comments=params.comments,
+        comments_as_posts=params.comments_as_posts,
     )
     return await _judged(walk)
 
@@ -86,7 +88,7 @@ async def crawl(backfill_pages: int = 0, every_board: bool = False) -> Any:
     """
     try:
         with only_run("crawl"), Store(settings.load().database_url) as store:
-            return await _Run(store, settings.params("crawl"), every_board).through(int(backfill_pages))
+            return await _Run(store, read_params("crawl", CrawlParams), every_board).through(int(backfill_pages))
     except Busy as error:
         return Completed(message=str(error))
     except StoreError as error:
@@ -96,9 +98,9 @@ async def crawl(backfill_pages: int = 0, every_board: bool = False) -> Any:
 class _Run:
     """One run of the flow: what it has found so far, and what went wrong."""
 
-    def __init__(self, store: Store, numbers: dict[str, Any], every_board: bool) -> None:
+    def __init__(self, store: Store, params: CrawlParams, every_board: bool) -> None:
         self.store = store
-        self.numbers = numbers
+        self.params = params
         self.every_board = every_board
         self.new = self.visited = 0
         self.rows: list[dict[str, Any]] = []
@@ -117,8 +119,8 @@ class _Run:
                     here.inven_url,
                     mobile_url=here.inven_mobile_url,
                     contact=here.contact,
-                    min_interval=self.numbers["min_interval"],
-                    jitter=self.numbers["jitter"],
+                    min_interval=self.params.min_interval,
+                    jitter=self.params.jitter,
                     shelf=self.store,
                 ) as client:
                     await self.walk(client, outlooks)
@@ -132,18 +134,20 @@ class _Run:
         posts, _ = self.store.count_pending()
         if self.problems:
             return Failed(message="; ".join(self.problems)[:2000])
-        boards = f"{self.visited} of {len(self.numbers['boards'])} boards were due"
+        boards = f"{self.visited} of {len(self.params.boards)} boards were due"
         return Completed(message=f"{self.new} new posts, {posts} waiting for the next chunk; {boards}")
 
     def outlook(self, board_id: int) -> visits.Outlook:
         """Whether a board is due, and why."""
         if self.every_board:
             return visits.Outlook(True, "every board was asked for")
-        return visits.outlook(self.store, board_id, clock.now(), **visits.numbers(self.numbers))
+        return visits.outlook(
+            self.store, board_id, clock.now(), expected_new=self.params.expected_new, max_wait=self.params.max_wait
+        )
 
     def outlooks(self) -> dict[int, visits.Outlook]:
         """The same of every board."""
-        return {board_id: self.outlook(board_id) for board_id in self.numbers["boards"]}
+        return {board_id: self.outlook(board_id) for board_id in self.params.boards}
 
     async def walk(self, client: InvenClient | None, outlooks: dict[int, visits.Outlook]) -> None:
         """Every board that is due, once. Without a client none is."""
@@ -153,13 +157,13 @@ class _Run:
                 self.rows.append({"board": board(board_id).name, "visit": f"not due: {outlook.why}"} | _NOTHING)
                 continue
             self.visited += 1
-            state = await crawl_one(client, self.store, board_id, self.numbers, return_state=True)  # type: ignore[misc]
+            state = await crawl_one(client, self.store, board_id, self.params, return_state=True)  # type: ignore[misc]
             await self.take(board_id, state, outlook.why)
         self.walked = time.monotonic()
 
     async def backfill(self, client: InvenClient, pages: int) -> None:
         """Older pages of one board after the other. Every WALK_EVERY seconds the boards are walked in between."""
-        boards = self.numbers["boards"]
+        boards = self.params.boards
         progress = await acreate_progress_artifact(0.0, key="crawl-backfill", description=f"{pages} pages a board")
         for place, board_id in enumerate(boards):
 
@@ -196,10 +200,10 @@ class _Run:
 
     async def digest(self) -> None:
         """Keywords and moods of what is new, or not of today's making; a hint to the learn flow when enough waits."""
-        batch = settings.params("score")["batch"]
+        batch = read_params("score", ScoreParams).batch
         get_run_logger().info(await asyncio.to_thread(score_new, self.store, batch))
         posts, _ = self.store.count_pending()
-        if posts >= settings.params("cut")["size"]:
+        if posts >= read_params("cut", CutParams).size:
             # A hint that shortens the wait; the learn flow counts for itself.
             emit_event(LEARN_EVENT, resource={"prefect.resource.id": "maple.posts"}, payload={"pending": posts})
 

@@ -32,6 +32,7 @@ from pipeline.label.records import CoverageError, LabelError, LabelReport, Progr
 from pipeline.live.database import StoreError
 from pipeline.live.store import Store
 from pipeline.lock import LEARN, Busy, only_run
+from pipeline.params import ArchiveParams, CatalogParams, CutParams, ScoreParams, read_params, read_section
 from pipeline.release.model import release_model
 
 _PROGRESS_EVERY_S = 5.0
@@ -40,7 +41,7 @@ _PROGRESS_EVERY_S = 5.0
 @task(name="archive-feedback", task_run_name="archive-feedback-{number:04d}", cache_policy=NO_CACHE)
 def archive_feedback(repository: Any, store: Any, number: int) -> str:
     """Freeze one feedback archive. Returns its tag."""
-    return freeze_archive(repository, store, number, settings.params("catalog")["window"])
+    return freeze_archive(repository, store, number, read_params("catalog", CatalogParams).window)
 
 
 @task(name="label-chunk", task_run_name="label-chunk-{number:04d}", cache_policy=NO_CACHE)
@@ -69,7 +70,7 @@ async def label(store: Any, number: int) -> LabelReport:
         name,
         settings=settings.load(),
         store=store,
-        params=settings.params("label"),
+        params=read_section("label"),
         on_progress=on_progress,
         on_estimate=on_estimate,
     )
@@ -81,7 +82,7 @@ async def label(store: Any, number: int) -> LabelReport:
 def freeze(repository: Any, store: Any, number: int) -> str:
     """Record the labelled chunk in DVC and Git, and its labels beside the live posts. Returns the tag."""
     store.set_post_labels(live_labels(f"{number:04d}"))
-    return freeze_chunk(repository, number, settings.params("catalog")["window"])
+    return freeze_chunk(repository, number, read_params("catalog", CatalogParams).window)
 
 
 @task(name="train-and-release", cache_policy=NO_CACHE)
@@ -103,10 +104,10 @@ async def learn(reason: str = "schedule") -> Any:
 
 
 async def _learn(store: Store, repository: Repository, reason: str) -> Any:
-    logger, window = get_run_logger(), settings.params("catalog")["window"]
+    logger, window = get_run_logger(), read_params("catalog", CatalogParams).window
     sizes = {
-        "posts_needed": settings.params("cut")["size"],
-        "corrections_needed": settings.params("archive")["size"],
+        "posts_needed": read_params("cut", CutParams).size,
+        "corrections_needed": read_params("archive", ArchiveParams).size,
     }
     due = await asyncio.to_thread(gate.look, store, repository, **sizes)
     if not due.anything:
@@ -129,7 +130,7 @@ async def _learn(store: Store, repository: Repository, reason: str) -> Any:
         message = f"model-{decision['challenger']} {decision['verdict']}: {'; '.join(decision['reasons'])}"
         logger.info(message)
         await acreate_markdown_artifact(key="release", markdown=_report(decision))
-    logger.info(await asyncio.to_thread(score_new, store, settings.params("score")["batch"]))
+    logger.info(await asyncio.to_thread(score_new, store, read_params("score", ScoreParams).batch))
     # Posts too old to train on: one chunk a run, so that nothing new waits behind a backfill.
     problem = problem or await _label_and_freeze(store, repository, older[:1])
     if problem:

@@ -2,7 +2,8 @@
 
 UserError                       a person can mend it; the message says how
 ├── DataFileError               a data file is missing, unreadable or malformed (pipeline.files)
-├── SettingsError               a setting or a parameter (pipeline.settings)
+├── SettingsError               a setting of this installation (pipeline.settings)
+├── ParamsError                 a number of params.yaml (pipeline.params)
 ├── StoreError                  the live database (pipeline.live.database)
 ├── RepositoryError             Git or DVC (pipeline.freeze.repository)
 ├── InvenError                  the site: RobotsDisallowed, SiteUnavailable, BoardBlocked (pipeline.inven)

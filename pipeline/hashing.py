@@ -19,3 +19,8 @@ def position(text: str, salt: str) -> float:
     """A number in [0, 1) that depends on the text and the salt alone."""
     digest = hashlib.sha256(f"{salt}\n{text}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def fold_of(text: str, folds: int) -> int:
+    """The fold of a text in a cross-validation, 0 to `folds` - 1: it stays there when other texts are added."""
+    return int(content_hash(text)[:8], 16) % folds

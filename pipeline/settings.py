@@ -1,4 +1,4 @@
-"""Settings of this installation (environment, `.env`) and numbers of the pipeline (`params.yaml`).
+"""Settings of this installation: where things are, from the environment and `.env`.
 
 What changes a result stands in `params.yaml`, where DVC watches it. What says where things are (addresses,
 ports, the database) stands in the environment or `.env`; `.env.example` lists every name.
@@ -11,17 +11,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
 from dotenv import dotenv_values
 
 from pipeline.environment import proxy_problem, spared_from_proxies
 from pipeline.errors import UserError
 from pipeline.files import DataFileError, read_text
 
-PARAMS_FILE = Path("params.yaml")
 ENV_FILE = Path(".env")
 INVEN, INVEN_MOBILE = "https://www.inven.co.kr", "https://m.inven.co.kr"
 
@@ -163,16 +160,3 @@ def _network(text: str) -> str:
             f"FORWARDED_ALLOW_IPS holds {text!r}, which is no address: write the proxy's own, such as 10.0.0.2 or "
             "10.0.0.0/24. (Any address, *, would let each visitor write what address is theirs.)"
         ) from None
-
-
-def params(section: str, path: Path = PARAMS_FILE) -> dict[str, Any]:
-    """One section of `params.yaml`. Raises SettingsError naming the file and the section."""
-    try:
-        document = yaml.safe_load(read_text(path.absolute(), utf16=False, missing="run from the project's root"))
-    except DataFileError as error:
-        raise SettingsError(str(error)) from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path} is not valid YAML: {error}") from None
-    if not isinstance(document, dict) or not isinstance(document.get(section), dict):
-        raise SettingsError(f"{path} has no section '{section}'")
-    return dict(document[section])

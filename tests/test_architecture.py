@@ -50,7 +50,19 @@ NEVERS = [
     ("flows", ("app", "demo", "benchmarks", "gradio"), "orchestration knows no page"),
     ("app", ("demo", "benchmarks", "prefect"), "the page knows no orchestration"),
 ]
-GROUND = ("boards", "clock", "environment", "errors", "files", "hashing", "labels", "layout", "lock", "settings")
+GROUND = (
+    "boards",
+    "clock",
+    "environment",
+    "errors",
+    "files",
+    "hashing",
+    "labels",
+    "layout",
+    "lock",
+    "params",
+    "settings",
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from typing import Any
 import grimp
 import pytest
 import yaml
+from dvc.repo import Repo
 
 from tests.support import ROOT
 
@@ -76,3 +77,9 @@ def test_what_is_frozen_names_no_code() -> None:
     for name in ("cut", "label", "archive"):
         assert STAGES[name]["do"]["frozen"] is True
         assert code_deps(STAGES[name]["do"]) in ([], ["pipeline/prompts"])
+
+
+def test_dvc_reads_no_other_stage_file_of_the_checkout() -> None:
+    with Repo(str(ROOT)) as repo:
+        files = {stage.path_in_repo for stage in repo.index.stages}
+    assert files == {"dvc.yaml"}

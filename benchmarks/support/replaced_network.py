@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.learn.deep import deep_logits, fit_batches
+from pipeline.learn.tokenised import Batch
 from pipeline.model.features import build_vocabulary
 from pipeline.model.network import make_deterministic, quiet_keras
 from pipeline.text import Tokenizer
@@ -61,8 +62,8 @@ def replaced_network(
     )
     ones = np.ones(len(ids))
     network.fit(
-        fit_batches(ids[~out], labels[~out], ones[~out], BATCH, seed),
-        validation_data=fit_batches(ids[out], labels[out], ones[out], BATCH, None),
+        fit_batches(Batch(ids[~out], labels[~out], ones[~out]), BATCH, seed),
+        validation_data=fit_batches(Batch(ids[out], labels[out], ones[out]), BATCH, None),
         epochs=epochs,
         shuffle=False,
         callbacks=[keras.callbacks.EarlyStopping(patience=PATIENCE, restore_best_weights=True)],

@@ -4,8 +4,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline import errors, settings
+from pipeline import errors
+from pipeline.evaluate.params import EvaluateParams
 from pipeline.layout import PRODUCTION
+from pipeline.params import read_params
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -21,8 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.on:
         from pipeline.evaluate.on_file import report
 
-        params = settings.params("evaluate")
-        print(report(given.on, given.model or PRODUCTION, samples=params["bootstrap"], seed=params["seed"]))
+        params = read_params("evaluate", EvaluateParams)
+        print(report(given.on, given.model or PRODUCTION, samples=params.bootstrap, seed=params.seed))
     else:
         from pipeline.evaluate.run import write_evaluation
 

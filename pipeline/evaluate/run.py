@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import settings
 from pipeline.evaluate import flips, pictures, slices, suspects
 from pipeline.evaluate.card import card
 from pipeline.evaluate.figures import NAMES, confusion, measure, reliability, rounded
+from pipeline.evaluate.params import EvaluateParams
 from pipeline.files import csv_bytes, read_csv, write_bytes, write_csv, write_json, write_text
 from pipeline.layout import CANDIDATE, CARD_FILE, CHAMPION, EVALUATION, METRICS_FILE, SMOKE_FILE, SUSPECTS_FILE
 from pipeline.learn.examples import Example, gold_examples, read_set
 from pipeline.model import confidence as abstain
 from pipeline.model.folder import has_champion
 from pipeline.model.token_cache import CachedTokenizer
+from pipeline.params import read_params
 from pipeline.serve.classifier import Classifier
 from pipeline.serve.production import smoke_error
 
@@ -27,7 +28,7 @@ _ABSTAIN = ("threshold", "kept", "coverage", "precision")
 
 def write_evaluation() -> None:
     """Judge every test set with both models; write `models/metrics.json` and `models/evaluation/`."""
-    params = settings.params("evaluate")
+    params = read_params("evaluate", EvaluateParams)
     sets = {"gold": gold_examples(), "test_chunk": read_set("test_chunk"), "test_base": read_set("test_base")}
     models = {"candidate": Classifier.load(CANDIDATE, remember=True)}
     if has_champion():
@@ -49,7 +50,7 @@ def write_evaluation() -> None:
         if not examples:
             continue
         for name, probabilities in judged.items():
-            figures = measure(labels, probabilities, samples=params["bootstrap"], seed=params["seed"])
+            figures = measure(labels, probabilities, samples=params.bootstrap, seed=params.seed)
             figures |= rounded(abstain.kept(probabilities, labels, thresholds[name]))
             metrics.setdefault(name, {})[set_name] = figures
         sliced += slices.slice_rows(set_name, examples, judged, params)
@@ -71,8 +72,8 @@ def write_evaluation() -> None:
         sliced,
         smoke_error=smoke,
         abstain_below=thresholds["candidate"],
-        slice_min=params["slice_min"],
-        bounds=params["length_bounds"],
+        slice_min=params.slice_min,
+        bounds=params.length_bounds,
     )
     write_text(EVALUATION / CARD_FILE, text)
     write_text(METRICS_FILE, json.dumps(metrics, indent=2, sort_keys=True) + "\n")
@@ -108,18 +109,18 @@ def _write_plots(labels: np.ndarray, probabilities: np.ndarray) -> None:
     _write_plot(EVALUATION / "abstain.csv", abstain.curve(probabilities, labels), _ABSTAIN)
 
 
-def _write_suspects(metadata: dict[str, Any], params: dict[str, Any]) -> dict[str, int]:
+def _write_suspects(metadata: dict[str, Any], params: EvaluateParams) -> dict[str, int]:
     """Write suspects.csv. Returns how many labels were checked and how many look wrong."""
     examples = read_set("train")
-    rows = suspects.chosen(examples, params["suspects_of"])
+    rows = suspects.chosen(examples, params.suspects_of)
     some = [examples[i] for i in rows]
     probabilities = suspects.out_of_sample(
         some,
         CachedTokenizer(metadata["tokenizer"])([example.text for example in some]),
         buckets=metadata["params"]["wide_buckets"],
-        strength=metadata["params"]["wide_c"],
+        c=metadata["params"]["wide_c"],
         trust=metadata["params"]["wide_trust"],
-        folds=params["folds"],
+        folds=params.folds,
     )
     listed = suspects.suspect_rows(examples, rows, probabilities) if probabilities is not None else []
     write_csv(SUSPECTS_FILE, listed, suspects.COLUMNS)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.evaluate.figures import interval, macro_f1, rounded
+from pipeline.evaluate.params import EvaluateParams
 from pipeline.learn.examples import Example
 
 COLUMNS = ("set", "by", "slice", "rows", "model", "accuracy", "macro_f1", "macro_f1_low", "macro_f1_high")
@@ -19,16 +20,16 @@ def length_name(characters: int, bounds: Sequence[int]) -> str:
 
 
 def slice_rows(
-    set_name: str, examples: Sequence[Example], judged: Mapping[str, np.ndarray], params: dict[str, Any]
+    set_name: str, examples: Sequence[Example], judged: Mapping[str, np.ndarray], params: EvaluateParams
 ) -> list[dict[str, Any]]:
     """One row for each slice and model. `judged` are the models' probabilities, shape (examples, 3).
 
     macro-F1 is the mean over the labels that occur in the slice. Where it has fewer rows than `slice_min` only
-    their number is given. Params (section `evaluate`): length_bounds (characters), slice_min, bootstrap, seed.
+    their number is given.
     """
     labels = np.array([example.label for example in examples], dtype=np.int64)
     rows = []
-    for by, name_of in _kinds(examples, params["length_bounds"]):
+    for by, name_of in _kinds(examples, params.length_bounds):
         names = np.array([name_of(example) for example in examples])
         for name in sorted(set(names.tolist())):
             members = names == name
@@ -37,7 +38,7 @@ def slice_rows(
                     **dict.fromkeys(COLUMNS),
                     **{"set": set_name, "by": by, "slice": name, "rows": int(members.sum()), "model": model},
                 }
-                if members.sum() >= params["slice_min"]:
+                if members.sum() >= params.slice_min:
                     row.update(_figures(labels[members], probabilities[members].argmax(axis=1), params))
                 rows.append(row)
     return rows
@@ -50,9 +51,9 @@ def _kinds(examples: Sequence[Example], bounds: Sequence[int]) -> list[tuple[str
     return [*kinds, ("length", lambda example: length_name(len(example.text), bounds))] if examples else []
 
 
-def _figures(labels: np.ndarray, predicted: np.ndarray, params: dict[str, Any]) -> dict[str, float]:
+def _figures(labels: np.ndarray, predicted: np.ndarray, params: EvaluateParams) -> dict[str, float]:
     present = sorted(set(labels.tolist()))
-    low, high = interval(labels, predicted, samples=params["bootstrap"], seed=params["seed"], classes=present)
+    low, high = interval(labels, predicted, samples=params.bootstrap, seed=params.seed, classes=present)
     figures: dict[str, float] = rounded(
         {
             "accuracy": float((predicted == labels).mean()),

@@ -14,12 +14,13 @@ import numpy as np
 
 from pipeline.evaluate.flips import excerpt
 from pipeline.files import read_csv
-from pipeline.hashing import content_hash
+from pipeline.hashing import content_hash, fold_of
 from pipeline.labels import SENTIMENTS
 from pipeline.layout import CHUNK_COLUMNS, labeled_path
 from pipeline.learn import duplicates
 from pipeline.learn.examples import Example, label_array, sample_weights
-from pipeline.learn.wide import bag_matrix, fit_wide, wide_logits
+from pipeline.learn.tokenised import bag_matrix
+from pipeline.learn.wide import Wide
 from pipeline.model.confidence import softmax
 from pipeline.text import join_post
 
@@ -51,13 +52,13 @@ def chosen(examples: Sequence[Example], limit: int) -> list[int]:
     return sorted(sorted(range(len(examples)), key=rank)[:limit])
 
 
-def fold_of(texts: Sequence[str], folds: int) -> np.ndarray:
+def folds_of(texts: Sequence[str], folds: int) -> np.ndarray:
     """The fold of each text, shape (n,): by hash, near-duplicates together."""
     groups = duplicates.groups(texts)
     least: dict[int, str] = {}
     for group, text in zip(groups.tolist(), texts, strict=True):
         least[group] = min(text, least.get(group, text))
-    return np.array([int(content_hash(least[group])[:8], 16) % folds for group in groups.tolist()], dtype=np.int64)
+    return np.array([fold_of(least[group], folds) for group in groups.tolist()], dtype=np.int64)
 
 
 def out_of_sample(
@@ -65,17 +66,17 @@ def out_of_sample(
     tokenised: Sequence[Sequence[str]],
     *,
     buckets: int,
-    strength: float,
+    c: float,
     trust: float,
     folds: int,
 ) -> np.ndarray | None:
     """Each text's probabilities, shape (n, 3), by a wide path that was fitted without its fold.
 
-    None when that can't be done: some fold would leave a mood without an example. `buckets`, `strength`
-    and `trust` are the model's `wide_buckets`, `wide_c` and `wide_trust`.
+    None when that can't be done: some fold would leave a mood without an example. `buckets`, `c` and
+    `trust` are the model's `wide_buckets`, `wide_c` and `wide_trust`.
     """
     texts, labels = [example.text for example in examples], label_array(examples)
-    fold = fold_of(texts, folds)
+    fold = folds_of(texts, folds)
     parts = [(fold != k, fold == k) for k in range(folds) if (fold == k).any()]
     if len(parts) < 2 or any(len(set(labels[learned].tolist())) < 3 for learned, _ in parts):
         return None
@@ -83,8 +84,8 @@ def out_of_sample(
     logits = np.empty((len(texts), 3))
     for learned, left_out in parts:
         weights = sample_weights([examples[i] for i in np.flatnonzero(learned).tolist()])
-        fitted = fit_wide(bags[learned], labels[learned], weights, strength, trust)
-        logits[left_out] = wide_logits(bags[left_out], *fitted)
+        wide = Wide.fit(bags[learned], labels[learned], weights, c=c, trust=trust)
+        logits[left_out] = wide.logits(bags[left_out])
     return softmax(logits)
 
 

@@ -6,10 +6,8 @@ else is remembered, so a change in `params.yaml` takes effect with the next run.
 ahead than it can is the work of a clock that was wrong, and is not believed.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from pipeline.inven.client import COOL_DOWN
 from pipeline.live.records import Visit
@@ -62,8 +60,3 @@ def end(store: Store, board_id: int, began: datetime) -> None:
 def block(store: Store, board_id: int, until: datetime) -> None:
     """A board refuses us: leave it alone until then, in this run and in later ones."""
     store.set_visit(board_id, Visit(None, until))
-
-
-def numbers(params: Mapping[str, Any]) -> dict[str, float]:
-    """What `outlook` takes from the section `crawl` of `params.yaml`."""
-    return {"expected_new": float(params["expected_new"]), "max_wait": float(params["max_wait"])}

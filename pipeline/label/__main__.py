@@ -22,6 +22,7 @@ from pipeline.label.relabel import chosen_chunks, what_to_commit
 from pipeline.layout import GOLD, labeled_path
 from pipeline.live.store import Store
 from pipeline.lock import LEARN, only_run
+from pipeline.params import read_params, read_section
 from pipeline.settings import Settings
 
 
@@ -47,7 +48,7 @@ def _label(number: str, settings: Settings, store: Store) -> LabelReport:
         number,
         settings=settings,
         store=store,
-        params=configuration.params("label"),
+        params=read_section("label"),
         on_progress=_progress_line(),
         on_estimate=announce,
     )
@@ -87,7 +88,7 @@ def main(arguments: list[str] | None = None) -> None:
                     store.set_post_labels(live_labels(number))
             print(what_to_commit(again, report.labeler))
         if chosen.check:
-            options = Options.of(configuration.params("label"))
+            options = read_params("label", Options)
             if not (gold := read_gold()):
                 raise DataFileError(f"no gold post in {GOLD}: `dvc pull` restores tracked files")
             print(check(gold, settings=settings, store=store, options=options, on_progress=_progress_line()))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.label.records import LabelError
+from pipeline.params import AtLeastOne, ParamsError, checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Options:
     concurrency: int
     reload: bool
     timeout_s: float
-    max_attempts: int
+    max_attempts: AtLeastOne
     gold_sample: int
     min_kappa: float
     max_kappa_drop: float
@@ -28,29 +29,8 @@ class Options:
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> "Options":
-        """From the section's values. Raises LabelError naming what is missing or odd."""
+        """From the section's values. Raises LabelError naming what is missing, unknown or odd."""
         try:
-            return cls._of(params)
-        except KeyError as error:
-            raise LabelError(f"params.yaml, section label: {error.args[0]} is missing") from None
-        except (TypeError, ValueError) as error:
-            raise LabelError(f"params.yaml, section label: {error}") from None
-
-    @classmethod
-    def _of(cls, params: Mapping[str, Any]) -> "Options":
-        return cls(
-            prompt=str(params["prompt"]),
-            answer_mode=str(params["answer_mode"]),
-            samples=int(params["samples"]),
-            max_chars=int(params["max_chars"]),
-            min_coverage=float(params["min_coverage"]),
-            concurrency=int(params["concurrency"]),
-            reload=bool(params["reload"]),
-            timeout_s=float(params["timeout_s"]),
-            max_attempts=max(1, int(params["max_attempts"])),
-            gold_sample=int(params["gold_sample"]),
-            min_kappa=float(params["min_kappa"]),
-            max_kappa_drop=float(params["max_kappa_drop"]),
-            repeat_share=float(params["repeat_share"]),
-            max_canaries=float(params["max_canaries"]),
-        )
+            return checked("label", cls, params)
+        except ParamsError as error:
+            raise LabelError(str(error)) from None

@@ -54,12 +54,12 @@ def read_set(name: str, root: Path = Path()) -> list[Example]:
 
 
 def sample_weights(examples: Sequence[Example]) -> np.ndarray:
-    """Each example's own weight times its class's, so that every mood weighs the same in total. Mean 1."""
+    """Each example's own weight times its class's, so that every mood weighs the same in total. Their mean is 1."""
     own = np.array([example.weight for example in examples])
-    labels = np.array([example.label for example in examples])
+    labels = label_array(examples)
     totals = np.array([max(own[labels == label].sum(), 1e-9) for label in range(3)])
     weights = own / totals[labels]
-    return np.asarray(weights * (len(weights) / weights.sum()))
+    return np.asarray(weights * (len(weights) / max(weights.sum(), 1e-9)))
 
 
 def label_array(examples: Sequence[Example]) -> np.ndarray:

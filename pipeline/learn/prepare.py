@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import errors, settings
+from pipeline import errors
 from pipeline.files import DataFileError, read_rows, write_json
 from pipeline.freeze.catalog import Catalog, read_catalog
 from pipeline.hashing import position
@@ -30,6 +30,8 @@ from pipeline.layout import (
 )
 from pipeline.learn import base, duplicates
 from pipeline.learn.examples import SETS, Example, gold_examples, write_sets
+from pipeline.learn.params import PrepareParams
+from pipeline.params import read_params
 from pipeline.text import join_post, normalise
 
 
@@ -118,27 +120,26 @@ def mix(
     gold: Sequence[Example],
     *,
     newest: str,
-    params: dict[str, Any],
+    params: PrepareParams,
 ) -> dict[str, list[Example]]:
     """The sets of `SETS`, pure: the same rows and params give the same sets in the same order.
 
-    `newest` is the source name of the newest chunk; its held-out part is `test_chunk`. Params (section
-    `prepare`): seed, base_ratio, feedback_weight, test_share, validation_share.
+    `newest` is the source name of the newest chunk; its held-out part is `test_chunk`.
     """
     by_text: dict[str, Example] = {}
-    for example in (*posts, *(replace(c, weight=params["feedback_weight"]) for c in corrections)):
+    for example in (*posts, *(replace(c, weight=params.feedback_weight) for c in corrections)):
         before = by_text.get(example.text)  # later wins: newer chunks, then people
         by_text[example.text] = replace(example, job_group=example.job_group or (before.job_group if before else ""))
     ours = list(by_text.values())
 
     def held_out(example: Example) -> bool:
-        return position(example.text, "test") < params["test_share"]
+        return position(example.text, "test") < params.test_share
 
     general = [e for e in {e.text: e for e in general}.values() if e.text not in by_text]
     test_base = [e for e in general if held_out(e)]
-    sampled = sorted((e for e in general if not held_out(e)), key=lambda e: position(e.text, str(params["seed"])))
+    sampled = sorted((e for e in general if not held_out(e)), key=lambda e: position(e.text, str(params.seed)))
     if posts:  # with no chunk yet, this is the base model: all of it
-        sampled = sampled[: round(params["base_ratio"] * sum(e.weight > 0 for e in ours))]
+        sampled = sampled[: round(params.base_ratio * sum(e.weight > 0 for e in ours))]
 
     # A corrected text is always learned from; it is no test of the LLM's labels any more.
     tests = [replace(e, weight=1.0) for e in ours if e.source.startswith("chunk-") and held_out(e)]
@@ -162,7 +163,7 @@ def mix(
     validation: list[Example] = []
     for group in members.values():
         has_correction = any(e.source.startswith("feedback-") for e in group)
-        drawn = position(min(e.text for e in group), "validation") < params["validation_share"]
+        drawn = position(min(e.text for e in group), "validation") < params.validation_share
         (validation if drawn and not has_correction else train).extend(group)
     test_chunk = [e for e in tests if e.source == newest]
     return {"train": train, "validation": validation, "test_chunk": test_chunk, "test_base": test_base}
@@ -171,12 +172,15 @@ def mix(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read what the catalog lists, mix, write `data/prepared/`."""
     argparse.ArgumentParser(prog="python -m pipeline.learn.prepare", description=__doc__).parse_args(arguments)
-    catalog, params = read_catalog(), settings.params("prepare")
+    catalog, params = read_catalog(), read_params("prepare", PrepareParams)
     check_listed(catalog)
     general = [Example(text, label, 1.0, "base") for text, label in base.read_base()]
-    sureness = {name: params[name] for name in ("min_confidence", "confidence_weight")}
+    chunks = [
+        read_chunk(number, min_confidence=params.min_confidence, confidence_weight=params.confidence_weight)
+        for number in catalog.chunks
+    ]
     sets = mix(
-        [example for number in catalog.chunks for example in read_chunk(number, **sureness)],
+        [example for chunk in chunks for example in chunk],
         [example for number in catalog.archives for example in read_archive(number)],
         general,
         gold_examples(),

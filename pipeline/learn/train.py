@@ -6,29 +6,31 @@
 import argparse
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pipeline import errors, settings
+from pipeline import errors
 from pipeline.files import DataFileError, write_csv, write_json, write_text
 from pipeline.freeze.catalog import Catalog, read_catalog
 from pipeline.hashing import file_hash
 from pipeline.labels import SENTIMENTS
 from pipeline.layout import CANDIDATE, CHAMPION, PREPARED
 from pipeline.learn.base import read_base
-from pipeline.learn.deep import Start, chosen_rows, deep_logits, fit_deep
-from pipeline.learn.examples import SETS, Example, label_array, read_set, sample_weights
-from pipeline.learn.wide import bag_matrix, fit_mix, fit_wide, wide_logits
+from pipeline.learn.deep import Deep
+from pipeline.learn.examples import SETS, Example, read_set
+from pipeline.learn.params import TrainParams
+from pipeline.learn.tokenised import Tokenised
+from pipeline.learn.warm_start import WarmStart
+from pipeline.learn.wide import Wide, fit_mix
 from pipeline.learn.word_vectors import word_vectors
 from pipeline.model.confidence import abstain_below, calibrate, fit_temperature, softmax
 from pipeline.model.features import Vocabulary, build_vocabulary
 from pipeline.model.folder import METADATA_FILE, has_champion
-from pipeline.model.network import MODEL_FILE, build_deep, join_wide, make_deterministic, save_network
+from pipeline.model.network import MODEL_FILE, join_wide, make_deterministic, save_network
 from pipeline.model.token_cache import CachedTokenizer
+from pipeline.params import TextParams, read_params
 from pipeline.text import Tokenizer
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "kiwipiepy", "konlpy", "scikit-learn")
@@ -47,84 +49,64 @@ class Trained:
 def train(
     training: list[Example],
     validation: list[Example],
-    params: dict[str, Any],
+    params: TrainParams,
     split: Tokenizer,
-    start: Start | None = None,
+    warm_start: WarmStart | None = None,
     unlabelled: Callable[[], Sequence[str]] = tuple,
 ) -> Trained:
-    """Fit the network: from nothing, or from `start` (`pipeline.learn.deep`). `params` are the section `train`.
+    """Fit vocabulary, wide path, deep path, their mix, the temperature and the threshold under which answers abstain.
 
-    From nothing, the words begin with vectors (`word_vectors`) of `training` and `unlabelled` texts; these are asked
-    for only then.
-
-    The wide path is a logistic regression on every text, the Bi-LSTM learns by gradient descent; the validation texts
-    say when to stop, how much each counts, the temperature, and from which confidence on an answer counts.
+    The Bi-LSTM goes on from `warm_start` where that suits. Otherwise it starts cold: its words begin with vectors of
+    the training and the `unlabelled` texts, which are asked for only then.
     """
-    make_deterministic(params["seed"])
-    tokens = split([example.text for example in training])
-    vocabulary = build_vocabulary(
-        tokens,
-        tokenizer=split.name,
-        max_tokens=params["max_tokens"],
-        buckets=params["wide_buckets"],
-        size=params["vocabulary"],
-        min_count=params["min_count"],
-        known=start.tokens if start else (),
-    )
-    labels = label_array(training)
-    rows = bag_matrix([example.text for example in training], tokens, vocabulary.buckets)
-    wide = fit_wide(rows, labels, sample_weights(training), params["wide_c"], params["wide_trust"])
+    make_deterministic(params.seed)
+    texts, held_out = Tokenised.of(training, split), Tokenised.of(validation, split)
+    vocabulary = _vocabulary(texts, params, split.name, warm_start)
 
-    deep = build_deep(vocabulary.size, params)
-    read = np.arange(len(training))
-    warm = bool(start and start.fits(deep) and start.news(training))
-    if start and warm:
-        read = chosen_rows(training, start, params["replay"], params["seed"])
-        start.copy_to(deep, vocabulary)
-    elif params["pretrain"]:
-        more = split(unlabelled()[: params["pretrain"]])
-        set_word_vectors(deep, word_vectors([*tokens, *more], vocabulary.tokens, params["embedding"]))
-    some = [training[i] for i in read]
-    held = None
-    if validation:
-        held_tokens = split([example.text for example in validation])
-        held = vocabulary.encode(held_tokens), label_array(validation), sample_weights(validation)
-    curve = fit_deep(
-        vocabulary.encode([tokens[i] for i in read]),
-        labels[read],
-        sample_weights(some),
-        held,
-        deep,
-        params,
-        warm=warm,
-    )
-    mix, temperature, threshold = (1.0, 0.0), 1.0, 0.0
-    if held:
-        held_rows = bag_matrix([example.text for example in validation], held_tokens, vocabulary.buckets)
-        said_wide, said_deep = wide_logits(held_rows, *wide), deep_logits(deep, held[0])
-        mix = fit_mix(said_wide, said_deep, held[1])
-        probabilities = softmax(mix[0] * said_wide + mix[1] * said_deep)
-        temperature = fit_temperature(probabilities, held[1])
-        threshold = abstain_below(calibrate(probabilities, temperature), held[1], params["abstain_precision"])
+    bags = texts.bags(vocabulary.buckets)
+    wide = Wide.fit(bags, texts.labels, texts.weights, c=params.wide_c, trust=params.wide_trust)
+
+    deep = Deep(vocabulary.size, params)
+    warm = warm_start if warm_start and warm_start.suits(deep.network, training) else None
+    if warm:
+        warm.copy_to(deep.network, vocabulary)
+        texts_deep = texts.take(warm.chosen_rows(training, params.replay, params.seed))
+    else:
+        texts_deep = texts
+        if params.pretrain:
+            counted = [*texts.tokens, *split(unlabelled()[: params.pretrain])]
+            deep.set_word_vectors(word_vectors(counted, vocabulary.tokens, params.embedding))
+    held = held_out.batch(vocabulary)
+    curve = deep.fit(texts_deep.batch(vocabulary), held, warm=warm is not None)
+
+    wide_logits, deep_logits = wide.logits(held_out.bags(vocabulary.buckets)), deep.logits(held.ids)
+    mix = fit_mix(wide_logits, deep_logits, held.labels)
+    probabilities = softmax(mix[0] * wide_logits + mix[1] * deep_logits)
+    temperature = fit_temperature(probabilities, held.labels)
+    threshold = abstain_below(calibrate(probabilities, temperature), held.labels, params.abstain_precision)
+
     facts = {
         "temperature": temperature,
         "abstain_below": threshold,
         "mix": {"wide": mix[0], "deep": mix[1]},
         "epochs": len(curve),
         "vocabulary": vocabulary.size,
-        "warm_start": start.version if start and warm else None,
-        "texts_deep": len(some),
+        "warm_start": warm.version if warm else None,
+        "texts_deep": len(texts_deep.examples),
     }
-    return Trained(join_wide(deep, *wide, mix), vocabulary, facts, curve)
+    return Trained(join_wide(deep.network, wide.idf, wide.weights, wide.bias, mix), vocabulary, facts, curve)
 
 
-def set_word_vectors(deep: Any, vectors: np.ndarray) -> None:
-    """Begin the embedding with `vectors` (words, width); a word whose vector is zero keeps its random one."""
-    layer = deep.get_layer("embedding")
-    (table,) = layer.get_weights()
-    known = vectors.any(axis=1)
-    table[2:][known] = vectors[known]
-    layer.set_weights([table])
+def _vocabulary(texts: Tokenised, params: TrainParams, tokenizer: str, warm_start: WarmStart | None) -> Vocabulary:
+    return build_vocabulary(
+        texts.tokens,
+        tokenizer=tokenizer,
+        max_tokens=params.max_tokens,
+        buckets=params.wide_buckets,
+        size=params.vocabulary,
+        min_count=params.min_count,
+        known=warm_start.tokens if warm_start else (),
+    )
 
 
 def unlabelled(sets: dict[str, list[Example]]) -> list[str]:
@@ -144,12 +126,13 @@ def check_moods(training: Sequence[Example]) -> None:
 
 def write_candidate(folder: Path = CANDIDATE) -> None:
     """Train from `data/prepared/` and write the candidate's folder."""
-    catalog, params, text_params = read_catalog(), settings.params("train"), settings.params("text")
+    catalog, params = read_catalog(), read_params("train", TrainParams)
+    tokenizer = read_params("text", TextParams).tokenizer
     sets = {name: read_set(name) for name in SETS}
     check_moods(sets["train"])
-    start = Start.load(CHAMPION) if params["warm_start"] and has_champion() else None
-    split = CachedTokenizer(text_params["tokenizer"])
-    trained = train(sets["train"], sets["validation"], params, split, start, lambda: unlabelled(sets))
+    warm_start = WarmStart.load(CHAMPION) if params.warm_start and has_champion() else None
+    split = CachedTokenizer(tokenizer)
+    trained = train(sets["train"], sets["validation"], params, split, warm_start, lambda: unlabelled(sets))
     folder.mkdir(parents=True, exist_ok=True)
     save_network(trained.network, folder, catalog.version)
     trained.vocabulary.save(folder)
@@ -158,8 +141,8 @@ def write_candidate(folder: Path = CANDIDATE) -> None:
         "version": catalog.version,
         "chunks": list(catalog.chunks),
         "archives": list(catalog.archives),
-        "tokenizer": text_params["tokenizer"],
-        "params": params,
+        "tokenizer": tokenizer,
+        "params": asdict(params),
         "rows": {name: len(sets[name]) for name in SETS},
         "hashes": {name: file_hash(PREPARED / f"{name}.csv") for name in SETS},
         "packages": {name: package_version(name) for name in _PACKAGES},

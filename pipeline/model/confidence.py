@@ -68,9 +68,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 def calibrate(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """Temperature scaling (Guo et al. 2017, arXiv 1706.04599) of probabilities, shape (n, 3)."""
-    logits = np.log(np.clip(probabilities, 1e-7, 1.0)) / temperature
-    scaled = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(scaled / scaled.sum(axis=1, keepdims=True))
+    return softmax(np.log(np.clip(probabilities, 1e-7, 1.0)) / temperature)
 
 
 def fit_temperature(probabilities: np.ndarray, labels: np.ndarray) -> float:

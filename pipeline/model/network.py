@@ -10,6 +10,7 @@ import os
 import sys
 import warnings
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,27 +58,29 @@ def make_deterministic(seed: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def build_deep(vocabulary_size: int, params: dict[str, Any]) -> Any:
+def build_deep(
+    vocabulary_size: int, *, embedding: int, units: Sequence[int], dropout: float, word_dropout: float
+) -> Any:
     """The stacked Bi-LSTM, uncompiled: ids (batch, tokens) int32 -> logits (batch, 3) float32.
 
-    Params (section `train`): embedding (width), units (of each Bi-LSTM layer, in one direction), dropout, and
-    word_dropout (share of the words that one step of training does not see). What the last layer says of each token
+    `embedding` is its width, `units` those of each Bi-LSTM layer in one direction, `word_dropout` the share of the
+    words that one step of training does not see. What the last layer says of each token
     is pooled by its maximum and its mean: a verdict may stand anywhere in a post.
     """
     keras = quiet_keras()
     layers = keras.layers
     ids = keras.Input(shape=(None,), dtype="int32", name="ids")
-    x = layers.Embedding(vocabulary_size, params["embedding"], mask_zero=True, name="embedding")(ids)
-    x = layers.Dropout(params["word_dropout"], noise_shape=(None, None, 1), name="word_dropout")(x)
-    x = layers.SpatialDropout1D(params["dropout"], name="embedding_dropout")(x)
-    for depth, units in enumerate(params["units"], start=1):
-        x = layers.Bidirectional(layers.LSTM(units, return_sequences=True), name=f"bilstm_{depth}")(x)
-        if depth < len(params["units"]):
-            x = layers.Dropout(params["dropout"], name=f"dropout_{depth}")(x)
+    x = layers.Embedding(vocabulary_size, embedding, mask_zero=True, name="embedding")(ids)
+    x = layers.Dropout(word_dropout, noise_shape=(None, None, 1), name="word_dropout")(x)
+    x = layers.SpatialDropout1D(dropout, name="embedding_dropout")(x)
+    for depth, width in enumerate(units, start=1):
+        x = layers.Bidirectional(layers.LSTM(width, return_sequences=True), name=f"bilstm_{depth}")(x)
+        if depth < len(units):
+            x = layers.Dropout(dropout, name=f"dropout_{depth}")(x)
     # Padding is zero here: after the ReLU it is never the maximum of anything but zeros, so it changes nothing.
     highest = layers.GlobalMaxPooling1D(name="maximum")(layers.ReLU(name="positive")(x))
     x = layers.Concatenate(name="pooled")([highest, layers.GlobalAveragePooling1D(name="mean")(x)])
-    x = layers.Dropout(params["dropout"], name=f"dropout_{len(params['units'])}")(x)
+    x = layers.Dropout(dropout, name=f"dropout_{len(units)}")(x)
     return keras.Model(ids, layers.Dense(3, name="deep_logits")(x), name="stacked_bilstm")
 
 

@@ -10,16 +10,30 @@ import argparse
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pipeline import errors, settings
+from pipeline import errors
 from pipeline.evaluate.figures import NAMES, macro_f1
 from pipeline.files import DataFileError, read_csv, write_json
 from pipeline.layout import CANDIDATE, CARD_FILE, CHAMPION, DECISION_FILE, EVALUATION, PRODUCTION, SMOKE_FILE
 from pipeline.model.folder import METADATA_FILE, has_champion, read_metadata
+from pipeline.params import AtLeastOne, NotNegative, Share, read_params
+
+
+@dataclass(frozen=True, slots=True)
+class PromoteParams:
+    """Section `promote` of params.yaml. What each value means, and its unit, stands beside it there."""
+
+    seed: int
+    bootstrap: AtLeastOne
+    tolerance: NotNegative
+    max_risk: Share
+    recall_floor: Share
+
 
 PRODUCTION_CARD = "EVALUATION.md"  # the evaluation card, beside the model it is about
 
@@ -48,12 +62,9 @@ def decide(
     challenger: np.ndarray,
     champion: np.ndarray | None,
     smoke_error: str,
-    params: dict[str, Any],
+    params: PromoteParams,
 ) -> dict[str, Any]:
-    """The verdict and its reasons. Arrays are labels on gold, shape (n,); champion None: there is none.
-
-    Params (section `promote`): tolerance, max_risk, recall_floor, bootstrap, seed.
-    """
+    """The verdict and its reasons. Arrays are labels on gold, shape (n,); champion None: there is none."""
     reasons: list[str] = []
     if smoke_error:
         reasons.append(f"smoke test: {smoke_error}")
@@ -75,19 +86,19 @@ def decide(
                 labels,
                 champion,
                 challenger,
-                tolerance=params["tolerance"],
-                samples=params["bootstrap"],
-                seed=params["seed"],
+                tolerance=params.tolerance,
+                samples=params.bootstrap,
+                seed=params.seed,
             )
             figures["champion_macro_f1"] = round(macro_f1(labels, champion), 6)
             figures["share_worse"] = round(share, 6)
-            if share > params["max_risk"]:
+            if share > params.max_risk:
                 reasons.append(
-                    f"macro-F1 on gold is worse by more than {params['tolerance']} in {share:.0%} of bootstrap samples"
+                    f"macro-F1 on gold is worse by more than {params.tolerance} in {share:.0%} of bootstrap samples"
                 )
             for name, recall in recalls.items():
-                if recall is not None and recall < params["recall_floor"]:
-                    reasons.append(f"recall of {name} is {recall:.3f}, under the floor {params['recall_floor']}")
+                if recall is not None and recall < params.recall_floor:
+                    reasons.append(f"recall of {name} is {recall:.3f}, under the floor {params.recall_floor}")
         won = not reasons
         if won:
             reasons.append("no worse than the champion on gold, every recall above its floor, smoke test passed")
@@ -113,7 +124,7 @@ def write_production() -> dict[str, Any]:
         return np.array(values).reshape(len(rows), 3).argmax(axis=1)
 
     champion = predicted("champion") if has_champion() else None
-    decision = decide(labels, predicted("candidate"), champion, smoke_error(), settings.params("promote"))
+    decision = decide(labels, predicted("candidate"), champion, smoke_error(), read_params("promote", PromoteParams))
     decision["challenger"] = read_metadata(CANDIDATE)["version"]
     decision["champion"] = read_metadata(CHAMPION)["version"] if champion is not None else None
     if decision["verdict"] == "rejected" and champion is None:

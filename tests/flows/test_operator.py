@@ -22,9 +22,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SHORT = """
 import flows.crawl
-from pipeline import settings
-params = settings.params
-flows.crawl.settings.params = lambda name: params(name) | ({"max_pages": 1} if name == "crawl" else {})
+from pipeline import params
+read = params.read_section
+params.read_section = lambda name, *more: read(name, *more) | ({"max_pages": 1} if name == "crawl" else {})
 flows.crawl.main()
 """
 

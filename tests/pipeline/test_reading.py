@@ -22,6 +22,7 @@ from pipeline.layout import BASE_FILE, GOLD
 from pipeline.learn.base import read_base
 from pipeline.live.all_posts import import_posts
 from pipeline.live.store import Store
+from pipeline.params import CutParams, read_params
 from pipeline.serve.keywords import load_stopwords
 from pipeline.text import slang
 from tests.support import ROOT
@@ -69,7 +70,9 @@ KINDS = {
     "all_posts": Kind("all_posts.csv", "게시판,번호,제목,본문,링크\n전사,1,제목,본문,\n", all_posts, table=True),
     "dictionary": Kind("slang.tsv", "word,tag,canonical,group\n썬콜,NNP,썬콜,job\n", slang, table=True),
     "stopwords": Kind("stopwords.txt", "그냥\n진짜\n", load_stopwords),
-    "params": Kind("p.yaml", "# 크기\ncut:\n  size: 5\n", lambda path: settings.params("cut", path), ours_alone=False),
+    "params": Kind(
+        "p.yaml", "# 크기\ncut:\n  size: 5\n", lambda path: read_params("cut", CutParams, path), ours_alone=False
+    ),
     "catalog": Kind("catalog.yaml", CATALOG, read_catalog, ours_alone=False),
     "env": Kind(".env", "# 내 서버\nLLM_MODEL=gemma\n", settings.read_env, ours_alone=False),
     "prompt": Kind("mood-1.toml", text_of("pipeline/prompts/mood-1.toml"), prompt),

@@ -132,35 +132,3 @@ def test_the_example_lists_every_variable() -> None:
     read = set(re.findall(r'"([A-Z]+_[A-Z_]+)"', Path(settings.__file__).read_text(encoding="utf-8")))
     assert len(read) >= 8
     assert read <= listed
-
-
-def test_params_section() -> None:
-    assert settings.params("cut", ROOT / "params.yaml") == {"size": 1000}
-
-
-def test_every_section_that_a_stage_watches_exists() -> None:
-    import yaml
-
-    stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    watched = {
-        name for stage in stages.values() for name in stage.get("do", stage).get("params", []) if isinstance(name, str)
-    }
-    assert watched >= {"prepare", "train", "evaluate", "promote", "label"}
-    for name in watched:
-        assert settings.params(name, ROOT / "params.yaml")
-
-
-def test_params_problems_name_file_and_section(tmp_path: Path) -> None:
-    path = tmp_path / "params.yaml"
-    with pytest.raises(SettingsError, match=r"params\.yaml is missing: run from the project's root"):
-        settings.params("cut", path)
-    path.write_text("cut: {size: 1\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match=r"params\.yaml is not valid YAML"):
-        settings.params("cut", path)
-    path.write_bytes("cut: # 크기\n".encode("cp949"))
-    with pytest.raises(SettingsError, match=r"params\.yaml is not UTF-8 but cp949"):
-        settings.params("cut", path)
-    for document in ("", "- cut\n", "cut: 5\n", "other: {a: 1}\n"):
-        path.write_text(document, encoding="utf-8")
-        with pytest.raises(SettingsError, match="has no section 'cut'"):
-            settings.params("cut", path)

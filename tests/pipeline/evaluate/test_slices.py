@@ -5,8 +5,9 @@ import pytest
 
 from pipeline.evaluate.slices import length_name, slice_rows
 from pipeline.learn.examples import Example
+from tests.support.params import evaluate_params
 
-PARAMS = {"length_bounds": [5, 10], "slice_min": 3, "bootstrap": 20, "seed": 1}
+PARAMS = evaluate_params(length_bounds=(5, 10), slice_min=3, bootstrap=20, seed=1)
 
 
 def test_lengths_by_hand() -> None:

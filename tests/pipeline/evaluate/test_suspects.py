@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.evaluate.suspects import chosen, find, fold_of, out_of_sample, suspect_rows
+from pipeline.evaluate.suspects import chosen, find, folds_of, out_of_sample, suspect_rows
 from pipeline.files import DataFileError, write_csv
 from pipeline.layout import CHUNK_COLUMNS, labeled_path
 from pipeline.learn.examples import Example
@@ -21,9 +21,7 @@ def planted(wrong: set[int], copies: int = 20) -> list[Example]:
 
 
 def judged(examples: list[Example], folds: int = 5) -> np.ndarray | None:
-    return out_of_sample(
-        examples, [e.text.split() for e in examples], buckets=4096, strength=4.0, trust=0.5, folds=folds
-    )
+    return out_of_sample(examples, [e.text.split() for e in examples], buckets=4096, c=4.0, trust=0.5, folds=folds)
 
 
 def test_planted_errors_come_first() -> None:
@@ -55,10 +53,10 @@ def test_no_text_is_judged_by_its_copy() -> None:
     examples = planted({4})
     copies = [Example(examples[4].text + mark, examples[4].label, 1.0, "base") for mark in ("!", "!!", " ~", "?")]
     texts = [e.text for e in (*examples, *copies)]
-    folds = fold_of(texts, 5)
+    folds = folds_of(texts, 5)
     assert len(set(folds[[4, *range(60, 64)]].tolist())) == 1
     assert len(set(folds.tolist())) == 5
-    assert fold_of(texts[::-1], 5).tolist() == folds[::-1].tolist()  # whatever their order
+    assert folds_of(texts[::-1], 5).tolist() == folds[::-1].tolist()  # whatever their order
     probabilities = judged([*examples, *copies])
     assert probabilities is not None
     found = find(np.array([e.label for e in (*examples, *copies)]), probabilities)

@@ -16,8 +16,9 @@ from pipeline.learn import prepare
 from pipeline.learn.examples import SET_COLUMNS, Example, read_set
 from pipeline.learn.prepare import check_listed, mix, read_archive, read_chunk, read_quality
 from tests.support import ROOT
+from tests.support.params import prepare_params
 
-PARAMS = {"seed": 1, "base_ratio": 1.0, "feedback_weight": 3.0, "test_share": 0.2, "validation_share": 0.2}
+PARAMS = prepare_params(seed=1, base_ratio=1.0, feedback_weight=3.0, test_share=0.2, validation_share=0.2)
 
 
 def texts(kind: str, count: int) -> list[str]:
@@ -57,7 +58,7 @@ def run(
         base() if general is None else general,
         gold or [],
         newest=newest,
-        params={**PARAMS, **params},
+        params=replace(PARAMS, **params),
     )
 
 

@@ -6,11 +6,11 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from pipeline.files import DataFileError, read_csv
 from pipeline.hashing import content_hash
@@ -24,6 +24,7 @@ from pipeline.model.network import MODEL_FILE
 from pipeline.text import tokenizer
 from tests.pipeline.conftest import TINY_TRAIN, TINY_VERSION
 from tests.support import ROOT
+from tests.support.params import train_params
 
 EASY = {
     "units": [8],
@@ -50,7 +51,7 @@ def test_what_a_trained_folder_holds(tiny_model: Path, tiny_inputs: Path) -> Non
     assert metadata["rows"] == {"train": 48, "validation": 12, "test_chunk": 0, "test_base": 0}
     prepared = (tiny_inputs / "data" / "prepared" / "train.csv").read_text(encoding="utf-8")
     assert metadata["hashes"]["train"] == content_hash(prepared)
-    assert metadata["params"] == {**metadata["params"], **TINY_TRAIN}
+    assert metadata["params"] == json.loads(json.dumps(asdict(train_params(**TINY_TRAIN))))
     assert set(metadata["packages"]) >= {"tensorflow", "keras", "numpy", "kiwipiepy"}
     assert len(read_csv(tiny_model / "history.csv", ["epoch", "loss", "val_loss"])) == metadata["epochs"] == 2
     card = (tiny_model / "README.md").read_text(encoding="utf-8")
@@ -71,11 +72,11 @@ def test_another_process_makes_the_same_bytes(tiny_model: Path, tiny_inputs: Pat
     assert made == {path.name: path.read_bytes() for path in tiny_model.iterdir()}
 
 
-def test_it_learns_what_can_be_learned(base_examples: list[Example], tiny_inputs: Path) -> None:
-    params = yaml.safe_load((tiny_inputs / "params.yaml").read_text(encoding="utf-8"))["train"]
+def test_it_learns_what_can_be_learned() -> None:
+    params = train_params(**TINY_TRAIN)
     words = ("노답", "질문", "갓겜")
     easy = [Example(f"{words[label]} {i}", label, 1.0, "base") for i in range(16) for label in range(3)]
-    trained = train(easy, [], {**params, **EASY}, tokenizer("kiwi"))
+    trained = train(easy, [], replace(params, **EASY), tokenizer("kiwi"))
     assert trained.facts["temperature"] == 1.0  # nothing held out to fit it on
     assert trained.facts["vocabulary"] == trained.vocabulary.size
     assert [row["epoch"] for row in trained.curve] == list(range(1, trained.facts["epochs"] + 1))
@@ -84,18 +85,18 @@ def test_it_learns_what_can_be_learned(base_examples: list[Example], tiny_inputs
     assert trained.network(inputs, training=False).numpy().argmax(axis=1).tolist() == [0, 1, 2]
 
 
-def test_words_begin_where_text_without_labels_puts_them(base_examples: list[Example], tiny_inputs: Path) -> None:
-    params = yaml.safe_load((tiny_inputs / "params.yaml").read_text(encoding="utf-8"))["train"]
+def test_words_begin_where_text_without_labels_puts_them(base_examples: list[Example]) -> None:
+    params = train_params(**TINY_TRAIN)
     split, more = tokenizer("kiwi"), ["보스 재미 최고"] * 30
-    still = {**params, "epochs": 1, "learning_rate": 0.0}  # nothing is learned after that
+    still = replace(params, epochs=1, learning_rate=0.0)  # nothing is learned after that
     trained = train(base_examples, [], still, split, None, lambda: more)
     words = [*split([example.text for example in base_examples]), *split(more)]
-    expected = word_vectors(words, trained.vocabulary.tokens, params["embedding"])
+    expected = word_vectors(words, trained.vocabulary.tokens, params.embedding)
     table = trained.network.get_layer("embedding").get_weights()[0][2:]
     known = expected.any(axis=1)
     assert known.sum() > 50
     np.testing.assert_allclose(table[known], expected[known], atol=1e-4)
-    random = train(base_examples, [], {**still, "pretrain": 0}, split, None, lambda: pytest.fail("not asked for"))
+    random = train(base_examples, [], replace(still, pretrain=0), split, None, lambda: pytest.fail("not asked for"))
     assert np.abs(random.network.get_layer("embedding").get_weights()[0]).max() < 0.06  # Keras' own beginning
 
 

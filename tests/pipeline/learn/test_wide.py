@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from pipeline.learn.wide import fit_mix, fit_wide, wide_logits
+from pipeline.learn.wide import Wide, fit_mix
 from pipeline.model.confidence import softmax
 
 
@@ -13,11 +13,11 @@ def test_the_wide_path_is_the_regression_and_unseen_grams_say_nothing() -> None:
     labels = np.arange(60) % 3
     dense = (rng.random((60, 20)) < 0.2) * 1.0
     dense[np.arange(60), labels] = 1.0  # the first three buckets give the label away
-    idf, table, bias = fit_wide(csr_matrix(np.pad(dense, ((0, 0), (0, 4)))), labels, np.ones(60), 4.0, 0.5)
-    assert (table[20:] == 0).all()
-    assert idf[3:20].min() > idf[:3].min()  # what is rare weighs more
-    logits = wide_logits(csr_matrix(np.pad(dense, ((0, 0), (0, 4)))), idf, table, bias)
-    assert (logits.argmax(axis=1) == labels).mean() > 0.95
+    bags = csr_matrix(np.pad(dense, ((0, 0), (0, 4))))
+    wide = Wide.fit(bags, labels, np.ones(60), c=4.0, trust=0.5)
+    assert (wide.weights[20:] == 0).all()
+    assert wide.idf[3:20].min() > wide.idf[:3].min()  # what is rare weighs more
+    assert (wide.logits(bags).argmax(axis=1) == labels).mean() > 0.95
 
 
 def test_what_tells_moods_apart_is_held_back_least() -> None:
@@ -28,7 +28,7 @@ def test_what_tells_moods_apart_is_held_back_least() -> None:
         dense = (rng.random((texts, 30)) < 0.3) * 1.0
         dense[:, 0] = 0.0
         dense[np.flatnonzero(labels == 2)[: texts // 60], 0] = 1.0  # always 긍정
-        _, table, _ = fit_wide(csr_matrix(dense), labels, np.ones(texts), 1.0, trust)
+        table = Wide.fit(csr_matrix(dense), labels, np.ones(texts), c=1.0, trust=trust).weights
         return float(table[0, 2] / np.abs(table[1:, 2]).mean())
 
     assert lean(3000, 1.0) > lean(3000, 0.5) > 1.2 * lean(3000, 0.0)
@@ -54,6 +54,6 @@ def test_a_mood_without_an_example_never_wins(missing: int) -> None:
     moods = [mood for mood in range(3) if mood != missing]
     labels = np.array(moods * 20)
     rows = csr_matrix(np.eye(3)[labels])
-    logits = wide_logits(rows, *fit_wide(rows, labels, np.ones(40), 4.0, 0.5))
+    logits = Wide.fit(rows, labels, np.ones(40), c=4.0, trust=0.5).logits(rows)
     assert (logits.argmax(axis=1) == labels).all()
     assert softmax(logits)[:, missing].max() < 1e-6

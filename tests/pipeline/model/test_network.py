@@ -19,21 +19,21 @@ from pipeline.model.network import (
     quiet_keras,
     save_network,
 )
-from tests.pipeline.conftest import TINY_TRAIN, TINY_VERSION
+from tests.pipeline.conftest import TINY_VERSION
 
-PARAMS = {**TINY_TRAIN, "dropout": 0.4, "word_dropout": 0.1}
+SHAPE = {"embedding": 8, "units": (6, 4), "dropout": 0.4, "word_dropout": 0.1}
 IDS = np.array([[2, 3, 4, 0], [5, 0, 0, 0]], dtype=np.int32)
 
 
 def test_saving_the_same_weights_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     make_deterministic(1)
-    network = build_deep(30, PARAMS)
+    network = build_deep(30, **SHAPE)
     network.compile(optimizer="adam", loss="categorical_crossentropy")
     network.optimizer.build(network.trainable_variables)  # its state must not come into the file
     # In between other layers are made, so that memory addresses and name counters differ; and time passes.
-    build_deep(30, PARAMS)
+    build_deep(30, **SHAPE)
     make_deterministic(2)
-    rebuilt = build_deep(30, PARAMS)
+    rebuilt = build_deep(30, **SHAPE)
     rebuilt.set_weights(network.get_weights())
     for name, model in (("a", network), ("b", rebuilt)):
         (tmp_path / name).mkdir()
@@ -79,7 +79,7 @@ def test_the_trained_file_loads_in_safe_mode(tiny_model: Path) -> None:
 
 def test_the_network_is_a_stacked_bilstm_that_does_not_read_padding() -> None:
     make_deterministic(1)
-    network = build_deep(30, {**PARAMS, "units": [6, 5, 4]})
+    network = build_deep(30, **(SHAPE | {"units": (6, 5, 4)}))
     layers = [type(layer).__name__ for layer in network.layers]
     assert layers.count("Bidirectional") == 3
     assert layers.count("Dropout") == 4  # of words, and after each Bi-LSTM
@@ -95,7 +95,7 @@ def test_the_network_is_a_stacked_bilstm_that_does_not_read_padding() -> None:
 def test_the_same_seed_gives_the_same_weights() -> None:
     def weights(seed: int) -> list[np.ndarray]:
         make_deterministic(seed)
-        found: list[np.ndarray] = build_deep(30, PARAMS).get_weights()
+        found: list[np.ndarray] = build_deep(30, **SHAPE).get_weights()
         return found
 
     for one, other in zip(weights(3), weights(3), strict=True):
@@ -114,7 +114,7 @@ def test_weights_alone_are_kept(tiny_model: Path) -> None:
 
 def test_the_whole_model_is_the_mix_of_both_paths() -> None:
     make_deterministic(1)
-    deep = build_deep(30, PARAMS)
+    deep = build_deep(30, **SHAPE)
     rng = np.random.default_rng(1)
     idf, table, bias = rng.random(64) + 1, rng.normal(size=(64, 3)), np.array([0.1, 0.0, -0.2])
     whole = join_wide(deep, idf, table, bias, (1.5, 0.5))

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from pipeline.release.champion import write_champion
 from pipeline.release.promote import PRODUCTION_CARD, decide, replace_folder, worse_share, write_production
 from tests.pipeline.conftest import TINY_VERSION
 from tests.support import ROOT
+from tests.support.params import promote_params
 
 OLD = "20261101T000000"
-PARAMS = {"tolerance": 0.01, "max_risk": 0.5, "recall_floor": 0.2, "bootstrap": 40, "seed": 1}
+PARAMS = promote_params(tolerance=0.01, max_risk=0.5, recall_floor=0.2, bootstrap=40, seed=1)
 LABELS = np.tile([0, 1, 2], 20)
 RIGHT = LABELS.copy()
 NO_POSITIVE = np.where(LABELS == 2, 1, LABELS)  # recall of 긍정 is 0
@@ -34,7 +36,7 @@ def verdict(
     smoke_error: str = "",
     **params: Any,
 ) -> dict[str, Any]:
-    return decide(labels, challenger, champion, smoke_error, {**PARAMS, **params})
+    return decide(labels, challenger, champion, smoke_error, replace(PARAMS, **params))
 
 
 def test_share_of_samples_in_which_it_is_worse_by_hand() -> None:

@@ -1,0 +1,19 @@
+"""Section `crawl` of params.yaml."""
+
+from dataclasses import dataclass
+
+from pipeline.params import AtLeastOne, NotNegative
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlParams:
+    """What each value means, and its unit, stands beside it in params.yaml."""
+
+    boards: tuple[int, ...]
+    max_pages: AtLeastOne
+    expected_new: NotNegative
+    max_wait: NotNegative
+    min_interval: NotNegative
+    jitter: NotNegative
+    comments: bool
+    comments_as_posts: bool

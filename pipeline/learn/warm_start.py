@@ -1,0 +1,87 @@
+"""Warm start: the Bi-LSTM goes on from the champion's weights. It reads what is new, and a sample of what is known.
+
+A release costs about the same in the hundredth month as in the first. Over forty chunks it was as good as learning all
+anew each time (benchmarks/README.md, incremental).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.hashing import position
+from pipeline.learn.examples import Example
+from pipeline.model.features import Vocabulary
+from pipeline.model.folder import read_metadata
+from pipeline.model.network import load_network
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """A trained model to go on from: its version, what it has learned from, and its Bi-LSTM's weights by layer."""
+
+    version: str
+    sources: frozenset[str]  # chunk-0007, feedback-0003
+    tokens: tuple[str, ...]
+    weights: dict[str, list[np.ndarray]]
+
+    @classmethod
+    def load(cls, folder: Path) -> "WarmStart":
+        """From a model's folder. Raises DataFileError."""
+        metadata = read_metadata(folder)
+        sources = [f"chunk-{number}" for number in metadata.get("chunks", ())]
+        sources += [f"feedback-{number}" for number in metadata.get("archives", ())]
+        return cls.of(load_network(folder), Vocabulary.load(folder), metadata["version"], frozenset(sources))
+
+    @classmethod
+    def of(
+        cls, network: Any, vocabulary: Vocabulary, version: str, sources: frozenset[str] = frozenset()
+    ) -> "WarmStart":
+        """From a network and its vocabulary."""
+        weights = {layer.name: layer.get_weights() for layer in network.layers if layer.get_weights()}
+        return cls(version, sources, vocabulary.tokens, weights)
+
+    def suits(self, network: Any, training: Sequence[Example]) -> bool:
+        """Whether the network has this model's shape, and the training texts hold something that it has not seen."""
+        return self.fits(network) and bool(self.news(training))
+
+    def news(self, training: Sequence[Example]) -> list[int]:
+        """Positions of the posts and corrections that this model has not learned from."""
+        return [i for i, e in enumerate(training) if e.source != "base" and e.source not in self.sources]
+
+    def fits(self, network: Any) -> bool:
+        """Whether the network has this model's shape, but for the size of its vocabulary."""
+        return all(
+            [weight.shape[-1:] if layer.name == "embedding" else weight.shape for weight in layer.get_weights()]
+            == [w.shape[-1:] if layer.name == "embedding" else w.shape for w in self.weights.get(layer.name, ())]
+            for layer in network.layers
+            if layer.get_weights()
+        )
+
+    def chosen_rows(self, training: Sequence[Example], replay: float, seed: int) -> np.ndarray:
+        """The examples to read, in order: all news, all corrections, and `replay` known texts for each new one.
+
+        The known texts are drawn by hash, so the order of the rows does not matter.
+        """
+        new = self.news(training)
+        corrected = [i for i, e in enumerate(training) if e.source.startswith("feedback-")]
+        taken = {*new, *corrected}
+        known = [i for i in range(len(training)) if i not in taken]
+        known.sort(key=lambda i: position(training[i].text, f"{seed}\n{self.version}"))
+        return np.array(sorted([*taken, *known[: round(replay * len(new))]]), dtype=np.int64)
+
+    def copy_to(self, network: Any, vocabulary: Vocabulary) -> None:
+        """Set the network's weights to this model's; a token that it did not know keeps its random vector."""
+        for layer in network.layers:
+            if layer.name == "embedding":
+                (known,), (table,) = self.weights["embedding"], layer.get_weights()
+                rows = {token: row for row, token in enumerate(self.tokens, start=2)}
+                table[:2] = known[:2]
+                for row, token in enumerate(vocabulary.tokens, start=2):
+                    if token in rows:
+                        table[row] = known[rows[token]]
+                layer.set_weights([table])
+            elif layer.get_weights():
+                layer.set_weights(self.weights[layer.name])
