@@ -2,8 +2,8 @@
 
     make bench BENCH=label
 
-Slots: a stand-in server with 8 slots that takes 200 ms for each answer, asked by our labeller and, as the old way,
-by one question after the other. Pace: the embedded LLM over the gold posts by our labeller, beside the same server
+Slots: a stand-in server with 8 slots that takes 200 ms for each answer, asked by our labeler and, as the old way,
+by one question after the other. Pace: the embedded LLM over the gold posts by our labeler, beside the same server
 given the same prompts as one batch of its own API (llama.cpp's `/completion` with a list), in turns; medians.
 Quality: the embedded LLM against the gold labels; the baseline is what it says before calibration. The same answers
 calibrated in two other ways stand beside: by the prompt's own texts alone, and by content-free posts (Zhao et al. 2021,
@@ -45,7 +45,7 @@ from pipeline.settings import Settings
 
 SLOTS, LATENCY_S = 8, 0.2
 CONTENT_FREE = ("N/A", "...", "글", "-", "내용 없음", "제목 없음", "[MASK]", "게시글", "제목\n내용", "무제\n내용 없음")
-MANY, FEW = 400, 40  # questions of our labeller; of the old way, which is slow
+MANY, FEW = 400, 40  # questions of our labeler; of the old way, which is slow
 
 
 def main() -> None:
@@ -150,7 +150,7 @@ def texts(count: int) -> list[str]:
 
 
 def ours(url: str, shown: list[str]) -> None:
-    """Our labeller over these texts, from an empty cache."""
+    """Our labeler over these texts, from an empty cache."""
 
     async def go(store: Store) -> None:
         options = read_params("label", Options, ROOT / "params.yaml")

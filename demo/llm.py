@@ -4,7 +4,7 @@ Gemma 3 270M (base model, Q4_K_M) comes as data of the Python package `gemma3-27
 are under the Gemma Terms of Use, which travel in that package; nothing of it is stored in this repository)
 and runs in llama.cpp's own server, `xllamacpp`. It answers on the same chat.completions API as LM Studio.
 
-It is a stand-in with real behaviour, not a labeller to trust: it has no instruction tuning.
+It is a stand-in with real behaviour, not a labeler to trust: it has no instruction tuning.
 
     python -m demo.llm --port 8200        # then LLM_ENDPOINTS=http://127.0.0.1:8200/v1
 """

@@ -1,4 +1,4 @@
-"""Hashes, and what is drawn by them: the same text, the same draw, whatever the order."""
+"""Hashes, and lots drawn by them: the same text draws the same lot, whatever stands around it."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where everything stands: each file of the project that code reads or writes, and the columns of each CSV (DESIGN §3).
+"""Where everything stands: each file of the project that code reads or writes, and the columns of each CSV.
 
 Paths are relative to the project's root, which is the folder that every command runs in.
 

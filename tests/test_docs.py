@@ -176,6 +176,22 @@ def test_make_alone_prints_every_target() -> None:
     assert re.findall(r"^  make (\w+) +\S", printed, re.MULTILINE) == targets
 
 
+@pytest.mark.parametrize(
+    ("words", "runs"),
+    [
+        ("test", r"-m pytest $"),
+        ("test T=tests/pipeline/test_text.py", r"-m pytest -n0 tests/pipeline/test_text\.py$"),
+        ("check", r"mypy(?s:.*)tables --check(?s:.*)tree --check(?s:.*)-m pytest -m "),
+        ("fix", r"ruff format(?s:.*)benchmarks\.tables\n(?s:.*)tests\.support\.tree$"),
+        ("bench BENCH=gate", r"-m benchmarks\.gate$"),
+    ],
+)
+def test_make_runs(words: str, runs: str) -> None:
+    command = ["make", "-n", "--no-print-directory", "-o", ".venv/installed", *words.split()]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.search(runs, told, re.MULTILINE), told
+
+
 def test_hooks_call_nothing_from_elsewhere() -> None:
     config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     assert [repo["repo"] for repo in config["repos"]] == ["local"]

@@ -1,4 +1,4 @@
-"""The neutral command: the production model on anyone's labelled texts. Reads, prints, never writes.
+"""The report on a file: how the production model does on anyone's labelled texts. Reads, prints, never writes.
 
 The file is a table with a header that names the columns `text` (or `content`) and `label`: 0 부정, 1 중립, 2 긍정, or
 these words. TSV without quotes, or CSV; gzip of it too (`pipeline.files.read_table`).

@@ -1,4 +1,4 @@
-"""The stage: judge every test set with both models and write what was found."""
+"""The stage `evaluate`: judge every test set with both models and write what was found."""
 
 import codecs
 import json

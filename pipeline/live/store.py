@@ -1,4 +1,4 @@
-"""The live database: what is still moving. SQLite in WAL mode by default, PostgreSQL by URL.
+"""The store: what labelling, freezing, scoring and people ask of the live database, and put into it.
 
 Every method is one transaction. Methods that write take SQLite's write lock at their start, so that two
 processes wait for each other instead of failing half-way.

@@ -1,4 +1,4 @@
-"""Abstain: from which confidence on a model's answer counts; below it the page says 불확실.
+"""Confidence: from logits to calibrated probabilities, and from which one on an answer counts (below it: 불확실).
 
 The threshold is found on held-out texts, like the temperature, and released with the model (`abstain_below` in its
 metadata.json). It is the lowest hundredth at which the answers that are kept are right as often as was asked for

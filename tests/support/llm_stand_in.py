@@ -1,4 +1,4 @@
-"""An OpenAI-compatible server on localhost that misbehaves on demand: for tests of the labeller's faults."""
+"""An OpenAI-compatible server on localhost that misbehaves on demand: for tests of the labeler's faults."""
 
 import json
 import threading
@@ -47,7 +47,7 @@ def asked_post(request: dict[str, Any]) -> str:
 
 
 def by_keyword(request: dict[str, Any], model: str = MODEL) -> Reply:
-    """A good labeller: 최고 in the post is 좋음, 망했 is 나쁨, the rest 보통; with probabilities when asked."""
+    """A good labeler: 최고 in the post is 좋음, 망했 is 나쁨, the rest 보통; with probabilities when asked."""
     post = asked_post(request)
     right = "좋음" if "최고" in post else "나쁨" if "망했" in post else "보통"
     if "response_format" in request:

@@ -1,4 +1,4 @@
-"""What every test of the labeller needs: no long pauses."""
+"""What every test of the labeler needs: no long pauses."""
 
 import pytest
 

@@ -53,7 +53,7 @@ def label(root: Path, store: Store, url: str, number: int = 1, **params: Any) ->
 
 
 def wrong_about(word: str) -> Callable[[dict[str, Any], int], Reply]:
-    """A labeller that says 나쁨 to every post with this word."""
+    """A labeler that says 나쁨 to every post with this word."""
 
     def answer(request: dict[str, Any], count: int) -> Reply:
         if word in asked_post(request):
