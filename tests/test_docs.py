@@ -1,6 +1,7 @@
 """The documents say what is there: commands are understood, files and params exist, both languages agree."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -168,10 +169,15 @@ def test_ci_runs_the_commands_of_the_makefile() -> None:
     assert re.findall(r"^make (\w+)", ci, re.MULTILINE) == ["lint", "test"]
 
 
+def made(*words: str) -> str:
+    """What make says; as if no other make had started the tests."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "T")}
+    command = ["make", "--no-print-directory", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+
+
 def test_make_alone_prints_every_target() -> None:
-    printed = subprocess.run(
-        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
+    printed = made()
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     assert re.findall(r"^  make (\w+) +\S", printed, re.MULTILINE) == targets
 
@@ -187,8 +193,7 @@ def test_make_alone_prints_every_target() -> None:
     ],
 )
 def test_make_runs(words: str, runs: str) -> None:
-    command = ["make", "-n", "--no-print-directory", "-o", ".venv/installed", *words.split()]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    told = made("-n", "-o", ".venv/installed", *words.split())
     assert re.search(runs, told, re.MULTILINE), told
 
 
