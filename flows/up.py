@@ -16,6 +16,7 @@ from flows import home
 from pipeline import errors, settings
 from pipeline.environment import is_this_machine
 from pipeline.errors import UserError
+from pipeline.files import read_text
 from pipeline.freeze.repository import Repository
 from pipeline.layout import BASE_FILE
 from pipeline.learn.base import read_base
@@ -113,7 +114,7 @@ def run_all() -> int:
 
     environment = os.environ | {"PYTHONUNBUFFERED": "1"}
     manager = Manager(Printer())
-    for line in Path("Procfile").read_text(encoding="utf-8").splitlines():
+    for line in read_text(Path("Procfile")).splitlines():
         if line.strip() and not line.startswith("#"):
             name, command = line.split(":", 1)
             manager.add_process(name.strip(), command.strip(), env=environment)

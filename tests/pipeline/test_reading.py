@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +152,17 @@ def test_tables_of_any_separator_and_packed(tmp_path: Path, kind: Kind) -> None:
         assert kind.read(written(tmp_path, kind, other.encode("utf-16"))) == expected
     assert kind.read(written(tmp_path, kind, gzip.compress(kind.text.encode()))) == expected
     assert "no whole gzip" in said(kind, written(tmp_path, kind, gzip.compress(kind.text.encode())[:-9]))
+
+
+def test_nothing_else_reads_tables_or_packed_files() -> None:
+    """A second reader would have a second rule."""
+    found = {
+        str(path.relative_to(ROOT))
+        for package in ("pipeline", "app", "flows", "demo")
+        for path in (ROOT / package).rglob("*.py")
+        if re.search(r"^\s*(import|from) (csv|gzip)\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert found == {"pipeline/files.py"}
 
 
 def rows(path: Path, *columns: str, **options: Any) -> list[dict[str, str]]:
