@@ -14,11 +14,12 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
 from prefect.states import Completed, Failed
 
 from flows import home
 from flows.score import score_new
-from pipeline import settings
+from pipeline import clock, settings
 from pipeline.errors import run
 from pipeline.freeze import due as gate
 from pipeline.freeze.catalog import read_catalog
@@ -26,6 +27,7 @@ from pipeline.freeze.commit import freeze_archive, freeze_chunk, keep_window, ta
 from pipeline.freeze.numbers import assign
 from pipeline.freeze.repository import Repository
 from pipeline.freeze.window import to_label
+from pipeline.label.attempts import next_attempt, setup_of, waiting
 from pipeline.label.chunk import label_chunk, live_labels
 from pipeline.label.estimate import Estimate, Eta
 from pipeline.label.records import CoverageError, LabelError, LabelReport, Progress, QualityError
@@ -36,6 +38,7 @@ from pipeline.params import ArchiveParams, CatalogParams, CutParams, ScoreParams
 from pipeline.release.model import release_model
 
 _PROGRESS_EVERY_S = 5.0
+_LABELS = {"prefect.resource.id": "maple.labels"}  # what events about labels are about
 
 
 @task(name="archive-feedback", task_run_name="archive-feedback-{number:04d}", cache_policy=NO_CACHE)
@@ -122,7 +125,8 @@ async def _learn(store: Store, repository: Repository, reason: str) -> Any:
     for number in due.open_archives:
         logger.info("frozen: %s", await asyncio.to_thread(archive_feedback, repository, store, number))
     newest, older = await asyncio.to_thread(to_label, due.open_chunks, store, read_catalog(), window)
-    problem = await _label_and_freeze(store, repository, newest)
+    waits: list[str] = []
+    problem = await _label_and_freeze(store, repository, newest, waits)
 
     message = str(due)
     if await asyncio.to_thread(lambda: bool(repository.begun() or repository.untrained())):
@@ -132,19 +136,30 @@ async def _learn(store: Store, repository: Repository, reason: str) -> Any:
         await acreate_markdown_artifact(key="release", markdown=_report(decision))
     logger.info(await asyncio.to_thread(score_new, store, read_params("score", ScoreParams).batch))
     # Posts too old to train on: one chunk a run, so that nothing new waits behind a backfill.
-    problem = problem or await _label_and_freeze(store, repository, older[:1])
+    problem = problem or await _label_and_freeze(store, repository, older[:1], waits)
     if problem:
         raise problem
-    return Completed(message=message)
+    return Completed(message="; ".join([message, *waits]))
 
 
-async def _label_and_freeze(store: Store, repository: Repository, numbers: Sequence[int]) -> LabelError | None:
+async def _label_and_freeze(
+    store: Store, repository: Repository, numbers: Sequence[int], waits: list[str]
+) -> LabelError | None:
     """Label and freeze chunks one after another. Returns the first problem, to be said when all else is done.
 
-    A chunk that can't be labelled keeps none of the others back; a server that does not answer ends it.
+    A chunk that can't be labelled keeps none of the others back, and is left alone for a while (`waits` then says how
+    long); a server that does not answer, or is not to be trusted now, ends it.
     """
     logger, first = get_run_logger(), None
+    setup = setup_of(settings.load(), settings.params("label"))
     for number in numbers:
+        if failure := waiting(store, number, setup):
+            until = clock.iso(next_attempt(failure))
+            waits.append(
+                f"chunk {number:04d} failed {failure.failures} times and waits until {until} "
+                f"(`python -m pipeline.label {number:04d}` asks now): {failure.reason}"
+            )
+            continue
         try:
             if await asyncio.to_thread(take_labelled, repository, store, number):
                 logger.info("chunk %04d has its labels: from a run that was killed, or from another branch", number)
@@ -153,13 +168,23 @@ async def _label_and_freeze(store: Store, repository: Repository, numbers: Seque
                 logger.info("labelled chunk %s: %s", report.chunk, report.counts)
                 for warning in report.warnings:
                     logger.warning("chunk %s: %s", report.chunk, warning)
-        except (CoverageError, QualityError) as problem:
+                if report.refused:
+                    _tell("maple.labels.refused", number, refused=report.refused, posts=report.posts)
+        except CoverageError as problem:
+            _tell("maple.labels.failed", number, reason=str(problem))
             first = first or problem
             continue
         except LabelError as problem:
+            if isinstance(problem, QualityError):
+                _tell("maple.labels.failed", number, reason=str(problem))
             return first or problem
         logger.info("frozen: %s", await asyncio.to_thread(freeze, repository, store, number))
     return first
+
+
+def _tell(event: str, number: int, **more: Any) -> None:
+    """An event that a person's automation can act on."""
+    emit_event(event, resource=_LABELS, payload={"chunk": f"{number:04d}", **more})
 
 
 def _report(decision: dict[str, Any]) -> str:

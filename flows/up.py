@@ -4,13 +4,12 @@
 """
 
 import argparse
+import asyncio
 import os
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-
-import httpx
 
 from flows import home
 from pipeline import errors, settings
@@ -18,6 +17,7 @@ from pipeline.environment import is_this_machine
 from pipeline.errors import UserError
 from pipeline.files import read_text
 from pipeline.freeze.repository import Repository
+from pipeline.label.server import find_problem
 from pipeline.layout import BASE_FILE
 from pipeline.learn.base import read_base
 from pipeline.live.store import Store
@@ -49,22 +49,10 @@ def port_problem(host: str, port: int, name: str) -> str | None:
 
 
 def llm_problem(here: Settings) -> str | None:
-    """A sentence when no LLM server answers."""
-    tried = []
-    for endpoint in here.llm_endpoints:
-        try:
-            headers = {"Authorization": f"Bearer {here.llm_api_key}"}
-            beyond = not is_this_machine(endpoint)
-            answer = httpx.get(f"{endpoint}/models", headers=headers, timeout=5, trust_env=beyond)
-            if answer.status_code == 200:
-                return None
-            tried.append(f"{endpoint} answers {answer.status_code}")
-        except httpx.HTTPError:
-            tried.append(f"nothing answers at {endpoint}")
-    return (
-        f"no LLM server: {'; '.join(tried)}. Start LM Studio's server (Developer, Start Server) with a model loaded, "
-        "or set LLM_ENDPOINTS in .env"
-    )
+    """A sentence when no LLM server could label: what is wrong with each, and what to do."""
+    found = [asyncio.run(find_problem(endpoint, here.llm_model, here.llm_api_key)) for endpoint in here.llm_endpoints]
+    problems = [problem for problem in found if problem]
+    return f"no LLM server: {'; '.join(problems)}" if len(problems) == len(found) else None
 
 
 def base_problem() -> str | None:

@@ -1,6 +1,7 @@
 """Command line: `python -m pipeline.label 0007` labels a chunk, `python -m pipeline.label --check` the gold.
 
-`--relabel chunk-0007..` labels chunks again after the prompt or the model was changed on purpose.
+`--relabel chunk-0007..` labels chunks again after the prompt or the model was changed on purpose. `--ask-again` asks
+once more for posts that were refused for good.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def _progress_line() -> Callable[[Progress], None]:
     return show
 
 
-def _label(number: str, settings: Settings, store: Store) -> LabelReport:
+def _label(number: str, settings: Settings, store: Store, ask_again: bool) -> LabelReport:
     def announce(estimate: Estimate) -> None:
         print(f"chunk {number}: {estimate}", file=sys.stderr)
 
@@ -51,6 +52,7 @@ def _label(number: str, settings: Settings, store: Store) -> LabelReport:
         params=read_section("label"),
         on_progress=_progress_line(),
         on_estimate=announce,
+        ask_again=ask_again,
     )
     gold, canaries = report.quality["gold"] or {}, report.quality["canaries"]
     kappa = f"κ {gold['kappa']:.2f} on {gold['labelled']} gold texts, " if "kappa" in gold else ""
@@ -71,6 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--relabel", metavar="CHUNKS", help="label again: chunk-0007, chunk-0007.. or chunk-0007..chunk-0009"
     )
+    parser.add_argument("--ask-again", action="store_true", help="ask again for posts that were refused for good")
     chosen = parser.parse_args(arguments)
     if not (chosen.check or chosen.chunks or chosen.relabel):
         parser.error("name a chunk, or --check, or --relabel")
@@ -79,12 +82,12 @@ def main(arguments: list[str] | None = None) -> None:
     settings = configuration.load()
     with Store(settings.database_url) as store:
         for number in chosen.chunks:
-            _label(number, settings, store)
+            _label(number, settings, store, chosen.ask_again)
         if chosen.relabel:
             again = chosen_chunks(chosen.relabel)
             with only_run(LEARN):  # a learn run may freeze or remove these files
                 for number in again:
-                    report = _label(number, settings, store)
+                    report = _label(number, settings, store, chosen.ask_again)
                     store.set_post_labels(live_labels(number))
             print(what_to_commit(again, report.labeler))
         if chosen.check:

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pipeline.label.prompt import Prompt
 from pipeline.label.records import LabelServerError
 from pipeline.label.server import PROBE, Server, ServerProfile, decoding
+from pipeline.label.truncation import require_whole
 
 log = logging.getLogger(__name__)
 
 BYTES_A_CHAR = 4  # of UTF-8, at most
+DENSER = 2  # times the tokens of an ordinary post of the same length: no post looked at has more
 
 
 def room_for_post(profile: ServerProfile, prompt: Prompt) -> int | None:
@@ -30,14 +32,19 @@ def room_for_post(profile: ServerProfile, prompt: Prompt) -> int | None:
 async def require_room(server: Server, prompt: Prompt, texts: Sequence[str], max_chars: int, spare: float) -> None:
     """Raise LabelServerError when posts of `max_chars` characters may not fit; says what would.
 
-    With a tokenizer these very texts count: a share of up to `spare` may be too long (they get no label).
+    A server that is not known to refuse what is too long is tried with such a post (`truncation`). With a tokenizer
+    these very texts count: a share of up to `spare` may be too long (they get no label).
     """
     profile = server.profile
+    counted = None if server.family.refuses_overflow else await require_whole(server, prompt, max_chars)
     room = room_for_post(profile, prompt)
-    if room is None or max_chars * BYTES_A_CHAR <= room:
+    most = max_chars * BYTES_A_CHAR
+    if counted:
+        most = min(most, DENSER * counted.post)
+    if room is None or most <= room:
         return
     suspects = [text for text in texts if len(text.encode()) > room]
-    counts = await server.count_tokens(suspects) if room > 0 else None
+    counts = await server.count_tokens(suspects or [PROBE[:1]]) if room > 0 else None
     if counts is not None:
         too_long = sum(count > room for count in counts)
         if too_long <= spare * len(texts):
@@ -46,10 +53,12 @@ async def require_room(server: Server, prompt: Prompt, texts: Sequence[str], max
             return
         problem = f"{too_long} of {len(texts)} texts have more than that"
     else:
-        problem = f"label.max_chars {max_chars} may take {max_chars * BYTES_A_CHAR:,}"
-    needed = (profile.context or 0) - room + max_chars * BYTES_A_CHAR
-    fits = f", or set label.max_chars to {room // BYTES_A_CHAR}" if room >= 50 * BYTES_A_CHAR else ""
+        problem = f"label.max_chars {max_chars} may take {most:,}"
+    needed = (profile.context or 0) - room + most
+    fitting = max_chars * room // most
+    fits = f", or set label.max_chars to {fitting}" if fitting >= 50 else ""
     raise LabelServerError(
         f"{profile.url} has a context of {profile.context:,} tokens, which leaves {max(room, 0):,} for a post beside "
-        f"the prompt {prompt.name}; {problem}. Load the model with {needed:,} tokens of context or more{fits}"
+        f"the prompt {prompt.name}; {problem}. Load the model with {needed:,} tokens of context or more "
+        f"({server.family.more_context}){fits}"
     )

@@ -4,7 +4,7 @@ Answers are kept raw, by (text hash, labeler). What is asked again on purpose (g
 kept beside the labels under a name of its own, so that a rerun of a chunk asks nothing twice either.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pipeline.label.dispatch import Question
 from pipeline.label.prompt import text_hash
@@ -12,7 +12,7 @@ from pipeline.label.samples import majority
 from pipeline.live.records import Answer
 from pipeline.live.store import Store
 
-_NOTHING = Answer(label=None, note="nothing to show: title and body are empty")
+_NOTHING = Answer(label=None, note="nothing to show: title and body are empty", kind="empty post", lasting=True)
 
 
 class Cache:
@@ -42,6 +42,28 @@ class Cache:
             missing.append(sorted(unknown) if not purpose else unknown)
         return known, _mixed(missing)
 
+    def again(self, questions: Iterable[Question]) -> dict[Question, Answer]:
+        """What is known of these questions now."""
+        asked: dict[str, list[str]] = {}
+        for question in questions:
+            asked.setdefault(question.purpose, []).append(question.text)
+        return self.look_up(asked)[0]
+
+    def accept(self, wanted: Mapping[str, Sequence[str]]) -> None:
+        """A chunk was written from these answers: they stay."""
+        for name, hashes in self._keys(wanted):
+            self._store.accept_answers(hashes, name)
+
+    def set_aside(self, wanted: Mapping[str, Sequence[str]], reason: str, *, unlabelled: bool = False) -> int:
+        """Keep these answers where nobody uses them, so that they are asked anew. Returns how many.
+
+        Not those that a written chunk was made of; with `unlabelled` only texts without a label, of any chunk.
+        """
+        return sum(
+            self._store.set_answers_aside(hashes, name, reason, unlabelled=unlabelled)
+            for name, hashes in self._keys(wanted)
+        )
+
     def save(self, answers: Sequence[tuple[Question, Answer]]) -> None:
         """Keep raw answers."""
         for kept in {(question.purpose, question.sample) for question, _ in answers}:
@@ -53,6 +75,13 @@ class Cache:
         if not self._samples or not text:
             return found[Question(purpose, text)]
         return majority([found[Question(purpose, text, sample)] for sample in range(self._samples)])
+
+    def _keys(self, wanted: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, list[str]]]:
+        """The names that answers are kept under, with text hashes."""
+        for purpose, texts in wanted.items():
+            hashes = sorted({text_hash(text) for text in texts if text})
+            for sample in range(self._samples or 1):
+                yield self._kept_as(purpose, sample), hashes
 
     def _kept_as(self, purpose: str, sample: int) -> str:
         if self._samples:

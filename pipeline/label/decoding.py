@@ -2,19 +2,22 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.label.prompt import Prompt
 from pipeline.label.reply import SCHEMA_KEY, Mode
 from pipeline.label.samples import TEMPERATURE
 
-_NO_THINKING = {"chat_template_kwargs": {"enable_thinking": False}}
+Fields = Mapping[str, Any]  # of a request
+_NONE: Fields = {}
 
 
-def decoding(mode: Mode, words: tuple[str, str, str], thinking_off: bool, samples: int = 0) -> dict[str, Any]:
+def decoding(mode: Mode, words: tuple[str, str, str], thinking_off: Fields = _NONE, samples: int = 0) -> dict[str, Any]:
     """The request's parameters beside model and messages. Part of the labeler's fingerprint.
 
-    With `samples` and without probabilities each question is asked that often, each time with another seed.
+    `thinking_off`: fields that switch thinking off at this server. With `samples` and without probabilities each
+    question is asked that often, each time with another seed.
     """
     request: dict[str, Any] = {"temperature": 0.0, "seed": 0}
     if samples_of(mode, samples):
@@ -33,7 +36,7 @@ def decoding(mode: Mode, words: tuple[str, str, str], thinking_off: bool, sample
     else:
         request |= {"max_tokens": 16}
     if thinking_off:
-        request["extra_body"] = _NO_THINKING
+        request["extra_body"] = dict(thinking_off)
     return request
 
 
@@ -42,7 +45,7 @@ def samples_of(mode: Mode, samples: int) -> int:
     return samples if samples > 1 and mode != "logprobs" else 0
 
 
-def fingerprint(model: str, prompt: Prompt, mode: Mode, thinking_off: bool, samples: int = 0) -> str:
+def fingerprint(model: str, prompt: Prompt, mode: Mode, thinking_off: Fields = _NONE, samples: int = 0) -> str:
     """16 hex digits that change with anything that can change a label: model, prompt, mode, decoding, samples."""
     identity: list[Any] = [model, prompt.digest, mode, decoding(mode, prompt.words, thinking_off, samples)]
     identity += [samples] if samples_of(mode, samples) else []

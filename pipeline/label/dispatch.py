@@ -14,15 +14,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from pipeline.label.lane import Lane
+from pipeline.label.no_label import Kind, NoLabel
 from pipeline.label.records import LabelServerError, Progress
-from pipeline.label.reply import NoLabel
 from pipeline.label.samples import seed_of
-from pipeline.label.server import LOADING_PATIENCE_S, WHAT_TO_START, Server
+from pipeline.label.server import LOADING_PATIENCE_S, PROBE, Server
 from pipeline.live.records import Answer
 
 log = logging.getLogger(__name__)
 
-BREAKER = 20  # failed questions in a row after which a server is given up
+BREAKER = 20  # failed questions in a row after which a server is given up, if it can't answer a harmless one either
 BACKOFF_S = (1.0, 8.0)  # first and longest wait after a failure; a dead server is given up in 20 to 150 s
 REVIVE_S = (5.0, 60.0)  # first and longest wait before a server that is out is probed again
 
@@ -69,6 +69,7 @@ class Run:
         self._save_all, self._connect, self._max_attempts = save, connect, max_attempts
         self._on_progress = on_progress
         self._unsaved: list[tuple[Question, Answer]] = []
+        self._doubtful: dict[str, list[tuple[Question, Answer]]] = {}  # by address: failures since its last answer
         self._saving = asyncio.Lock()
         self._finished = asyncio.Event()
 
@@ -78,6 +79,12 @@ class Run:
             async with asyncio.TaskGroup() as group:
                 for lane in self._lanes:
                     group.create_task(self._drive(lane, group))
+            for lane in self._lanes:
+                last = self._doubtful.get(lane.url, [])
+                if not any(Kind(answer.kind).retried for _, answer in last):  # it spoke, and that is what it said
+                    self._believe(lane)
+                elif lane.server:
+                    await self._well(lane, lane.server)
         except BaseExceptionGroup as problems:  # the first one stopped the others
             raise problems.exceptions[0] from None
         finally:
@@ -129,38 +136,53 @@ class Run:
         try:
             answer = await server.ask(question.text, seed_of(question.purpose, question.sample))
         except NoLabel as problem:
-            self._failed(lane, question, attempts, problem)
-            if problem.retry:  # its place stays taken meanwhile
+            await self._failed(lane, server, question, attempts, problem)
+            if problem.kind.retried:  # its place stays taken meanwhile
                 await self._finished_within(_pause(lane.streak // max(1, lane.limit), problem.wait_s))
         else:
             lane.answered(time.monotonic() - begin, full=bool(self._queue))
+            self._believe(lane)
             await self._keep(question, answer)
             self._done(question, answer)
         finally:
             lane.active -= 1
             lane.moved.set()
 
-    def _failed(self, lane: Lane, question: Question, attempts: int, problem: NoLabel) -> None:
-        if problem.loading or problem.busy:  # neither the text's fault nor, for a while, the server's
+    async def _failed(self, lane: Lane, server: Server, question: Question, attempts: int, problem: NoLabel) -> None:
+        if problem.kind in (Kind.LOADING, Kind.BUSY):  # neither the text's fault nor, for a while, the server's
             now = time.monotonic()
-            if problem.busy:
+            if problem.kind is Kind.BUSY:
                 lane.too_many()
             lane.waiting_since = lane.waiting_since or now
             if now - lane.waiting_since < LOADING_PATIENCE_S:
                 self._give_back(question, attempts)
                 return
         lane.streak += 1
-        if problem.fatal or lane.streak >= BREAKER:
+        if problem.kind.fatal or (lane.streak >= BREAKER and not await self._well(lane, server)):
             self._give_back(question, attempts)
             self._give_up(lane, problem)
-        elif problem.retry and attempts + 1 < self._max_attempts:
+        elif problem.kind.retried and attempts + 1 < self._max_attempts:
             self._give_back(question, attempts + 1)
         else:
-            answer = Answer(label=None, note=problem.reason)
-            # A measurement happened if the server said something; only a label is worth another try some day.
-            if problem.lasting or (question.purpose and not problem.retry):
-                self._unsaved.append((question, answer))
+            answer = Answer(None, note=problem.reason, kind=problem.kind, lasting=problem.kind.lasting)
+            if problem.kind.of_the_text:
+                self._doubtful.setdefault(lane.url, []).append((question, answer))
             self._done(question, answer)
+
+    async def _well(self, lane: Lane, server: Server) -> bool:
+        """Whether a server answers a harmless question: then its failures are the texts' fault, not its own."""
+        lane.streak = 0
+        try:
+            await server.ask(PROBE)
+        except NoLabel:
+            lane.streak = BREAKER
+            return False
+        self._believe(lane)
+        return True
+
+    def _believe(self, lane: Lane) -> None:
+        """The server works, so what it failed at before is kept as the texts' own."""
+        self._unsaved += self._doubtful.pop(lane.url, [])
 
     def _give_back(self, question: Question, attempts: int) -> None:
         self._queue.append((question, attempts))
@@ -169,11 +191,12 @@ class Run:
     def _give_up(self, lane: Lane, problem: NoLabel) -> None:
         if lane.server is None:  # another question to it has said so
             return
-        lane.server = None
-        count = "" if problem.fatal else f" ({lane.streak} failures in a row)"
+        advice, lane.server = lane.server.advice(problem), None
+        self._doubtful.pop(lane.url, None)
+        count = "" if problem.kind.fatal else f" ({lane.streak} failures in a row)"
         message = f"the LLM server {lane.url} stopped labelling{count}: {problem.reason}"
         if not any(other.server for other in self._lanes):
-            raise LabelServerError(f"{message}. {self._waiting} texts are left. {WHAT_TO_START}")
+            raise LabelServerError(f"{message}. {self._waiting} texts are left. {advice}")
         log.warning("%s; the others go on", message)
 
     async def _keep(self, question: Question, answer: Answer) -> None:

@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.label.no_label import NoLabel
 from pipeline.label.prompt import Prompt
 from pipeline.label.records import LabelServerError, Progress
-from pipeline.label.reply import NoLabel
-from pipeline.label.server import DEFAULT_SLOTS, PROBE, TRIAL, WHAT_TO_START, Server
+from pipeline.label.server import DEFAULT_SLOTS, PROBE, TRIAL, Server
 
 _RECENT_S = 30.0  # the pace is that of the last half minute
 
@@ -32,7 +32,7 @@ class Pace:
             await server.ask(TRIAL)
         except NoLabel as problem:
             raise LabelServerError(
-                f"{server.profile.url} did not answer a trial question: {problem.reason}. {WHAT_TO_START}"
+                f"{server.profile.url} did not answer a trial question: {problem.reason}. {server.advice(problem)}"
             ) from None
         seconds = time.monotonic() - begin
         chars = sum(len(turn["content"]) for turn in prompt.messages(TRIAL))

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from pipeline.gold import GoldPost
 from pipeline.label.budget import require_room
@@ -13,12 +14,13 @@ from pipeline.label.decoding import fingerprint, samples_of
 from pipeline.label.dispatch import OnProgress, Question, Run
 from pipeline.label.estimate import Estimate, Pace
 from pipeline.label.lane import Lane
-from pipeline.label.native import load_anew
+from pipeline.label.no_label import NoLabel
 from pipeline.label.options import Options
 from pipeline.label.prompt import Prompt, load_prompt, shown_text
 from pipeline.label.records import LabelServerError, Progress
-from pipeline.label.reply import NoLabel
-from pipeline.label.server import LOADING_PATIENCE_S, WHAT_TO_START, Server, is_local
+from pipeline.label.server import LOADING_PATIENCE_S, Server
+from pipeline.label.servers import Api, Family, recognise
+from pipeline.label.transport import client
 from pipeline.live.records import Answer
 from pipeline.live.store import Store
 from pipeline.settings import Settings
@@ -74,7 +76,8 @@ class Labeler:
     @property
     def warnings(self) -> list[str]:
         """What was seen of the servers that somebody should look at."""
-        return [f"{lane.url} {lane.watch}" for lane in self.lanes if str(lane.watch)]
+        slow = [f"{lane.url} {lane.watch}" for lane in self.lanes if str(lane.watch)]
+        return slow + [f"{server.profile.url} {server.unchecked}" for server in self._opened if server.unchecked]
 
     async def calibrations(self) -> Calibrations:
         """How the answers are weighed: fitted once, on cached answers to the prompt's own texts and the gold sample.
@@ -106,6 +109,8 @@ class Labeler:
 
         Raises LabelServerError when it is too small everywhere.
         """
+        if not self._cache.look_up({"": texts})[1]:
+            return
         spare, problems = 1 - self.options.min_coverage, []
         for lane in [lane for lane in self.lanes if lane.server]:
             assert lane.server is not None  # noqa: S101 (chosen so)
@@ -180,7 +185,29 @@ class Labeler:
             await run.finish()
         finally:
             self.asked += run.asked
-        return known | run.results
+        # One that has brought no label in several runs is not worth another: the cache knows.
+        without = [question for question, answer in run.results.items() if answer.label is None]
+        return known | run.results | (self._cache.again(without) if without else {})
+
+    def accept(self, wanted: Mapping[str, Sequence[str]]) -> None:
+        """A chunk was written from these answers (by purpose, shown texts) and what they were calibrated on."""
+        self._cache.accept(self._with_calibration(wanted))
+
+    def set_aside(self, wanted: Mapping[str, Sequence[str]], reason: str) -> int:
+        """These answers are not to be trusted: keep them where nobody uses them. Returns how many.
+
+        What a written chunk was made of stays.
+        """
+        return self._cache.set_aside(self._with_calibration(wanted), reason)
+
+    def forget_refusals(self, texts: Sequence[str]) -> int:
+        """Have the texts without a label asked again, on somebody's request. Returns how many."""
+        return self._cache.set_aside({"": texts}, "asked again on request", unlabelled=True)
+
+    def _with_calibration(self, wanted: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+        known = [self.shown(item.title, item.body) for item in self.prompt.calibration]
+        known += [self.shown(item.title, item.body) for item in self._gold]
+        return {**wanted, "": [*wanted.get("", ()), *known]}
 
     async def _connect(self, url: str) -> Server | None:
         """Probe an address again; None when nothing useful answers there."""
@@ -194,7 +221,7 @@ class Labeler:
         return server if roomy and kind(server) == self._kind else None
 
 
-def kind(server: Server) -> tuple[str, str, bool]:
+def kind(server: Server) -> tuple[str, str, Mapping[str, Any]]:
     """What servers must have in common to label one chunk together."""
     return server.profile.model, server.profile.mode, server.profile.thinking_off
 
@@ -217,7 +244,8 @@ async def _connect(
 async def _reload(url: str, settings: Settings) -> None:
     """Load the model anew where the server can. What goes wrong is a warning: the probe tells whether it matters."""
     try:
-        model = await load_anew(url, settings.llm_api_key, not is_local(url))
+        async with client(url, settings.llm_api_key, timeout_s=10.0) as http:
+            model = await (await recognise(Api(url, http))).load_anew(settings.llm_model)
     except NoLabel as problem:
         log.warning("%s did not load its model anew (label.reload): %s", url, problem.reason)
     else:
@@ -259,7 +287,7 @@ async def open_labeler(settings: Settings, store: Store, options: Options, gold:
             )
             await server.close()
     if not same:
-        raise LabelServerError("\n".join(problems) or "LLM_ENDPOINTS names no server. " + WHAT_TO_START)
+        raise LabelServerError("\n".join(problems) or f"LLM_ENDPOINTS names no server. {Family.start}")
     for problem in problems:
         log.warning("%s", problem)
     return Labeler(same, prompt, store, options, settings, absent, gold)

@@ -56,14 +56,15 @@ class Prompt:
         """
         turns: list[dict[str, str]] = []
         for example in self.shots:
-            question = self._question(shown_text(example.title, example.body, max_chars=10_000))
+            question = self.question(shown_text(example.title, example.body, max_chars=10_000))
             turns.append({"role": "user", "content": question})
             turns.append({"role": "assistant", "content": self.words[example.label]})
-        turns.append({"role": "user", "content": self._question(shown)})
+        turns.append({"role": "user", "content": self.question(shown)})
         turns[0]["content"] = f"{self.instructions}\n\n{turns[0]['content']}"
         return turns
 
-    def _question(self, shown: str) -> str:
+    def question(self, shown: str) -> str:
+        """The turn that asks about one post."""
         return self.turn.replace("{post}", shown)
 
 

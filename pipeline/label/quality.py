@@ -19,7 +19,7 @@ from pipeline.label.agreement import Agreement
 from pipeline.label.labeler import Labeler
 from pipeline.label.options import Options
 from pipeline.label.prompt import PROMPTS
-from pipeline.label.records import PromptError, QualityError
+from pipeline.label.records import PromptError
 from pipeline.live.records import Answer
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Plan:
     canaries_digest: str
 
     @classmethod
-    def of(cls, chunk: str, texts: Sequence[str], labeler: "Labeler", gold: Sequence[GoldPost]) -> "Plan":
+    def of(cls, chunk: str, texts: Sequence[str], labeler: Labeler, gold: Sequence[GoldPost]) -> "Plan":
         """Drawn by hash: the same chunk measures the same texts. Raises PromptError."""
         options = labeler.options
         again = sorted({text for text in texts if text}, key=lambda text: _draw(text, chunk))
@@ -134,8 +134,8 @@ class Plan:
         }
 
 
-def require_quality(chunk: str, labeler: str, figures: Mapping[str, Any], options: Options) -> None:
-    """Raise QualityError when the gold agreement or the canaries say that these labels are not to be trusted."""
+def quality_problems(figures: Mapping[str, Any], options: Options) -> list[str]:
+    """Why these labels are not to be trusted (gold agreement, canaries); empty when they are."""
     gold, canaries = figures["gold"], figures["canaries"]
     problems = []
     if gold and "kappa" in gold:
@@ -155,11 +155,7 @@ def require_quality(chunk: str, labeler: str, figures: Mapping[str, Any], option
             f"{canaries['fallen']} of {canaries['texts']} canaries obeyed the post ({', '.join(canaries['names'])}; "
             f"label.max_canaries is {options.max_canaries:g})"
         )
-    if problems:
-        raise QualityError(
-            f"chunk {chunk} is not written, {labeler} is not to be trusted now: {'; '.join(problems)}. Look with "
-            "`python -m pipeline.label --check`; then load another model, change label.prompt, or the limit"
-        )
+    return problems
 
 
 def sample(gold: Sequence[GoldPost], size: int) -> list[GoldPost]:

@@ -38,7 +38,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class LabelReport:
-    """What labelling one chunk came to. `coverage` is the labelled share of its posts, 0 to 1."""
+    """What labelling one chunk came to. `coverage` is the labelled share of the posts that can be labelled, 0 to 1."""
 
     chunk: str
     labeler: str
@@ -46,6 +46,7 @@ class LabelReport:
     mode: str
     posts: int
     labelled: int
+    refused: int  # will never get a label from this labeler: filtered, too long, empty
     coverage: float
     asked: int  # questions to the LLM in this run (calibration and retries too); the rest was in the cache
     counts: dict[str, int] = field(default_factory=dict)  # 부정, 중립, 긍정 -> posts

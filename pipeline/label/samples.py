@@ -23,10 +23,12 @@ def majority(answers: Sequence[Answer]) -> Answer:
     """One answer from the samples of one text. No label when most samples brought none, or at a tie."""
     votes = Counter(answer.label for answer in answers if answer.label is not None)
     if 2 * votes.total() <= len(answers):
-        note = next((answer.note for answer in answers if answer.note), "no sample was answered")
-        return Answer(label=None, note=f"{len(answers) - votes.total()} of {len(answers)} samples: {note}")
+        without = [answer for answer in answers if answer.label is None]
+        why = next((answer for answer in without if answer.note), Answer(None, note="no sample was answered"))
+        note = f"{len(without)} of {len(answers)} samples: {why.note}"
+        return Answer(None, note=note, kind=why.kind, lasting=all(answer.lasting for answer in without))
     (label, most), *others = votes.most_common()
     if others and others[0][1] == most:
         said = ", ".join(f"{votes[one]} × {SENTIMENTS[one]}" for one in sorted(votes))
-        return Answer(label=None, note=f"the samples disagree ({said})")
+        return Answer(None, note=f"the samples disagree ({said})", kind="nonsense", lasting=True)
     return Answer(label=label, confidence=most / len(answers))

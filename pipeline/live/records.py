@@ -1,6 +1,6 @@
 """The live database's records: what collecting, labelling, scoring and people put into it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -51,13 +51,31 @@ class Answer:
 
     `scores[i]` is the probability of the word for label i (0 부정, 1 중립, 2 긍정); the three sum to 1.
     `confidence` is the probability of `label`, or the share of samples that say it (`label.samples`); None where
-    there is neither.
+    there is neither. Without a label, `kind` is what went wrong (`pipeline.label.no_label.Kind`), and `lasting` says
+    that the text is not asked again unless somebody wants it: the refusal is the answer.
     """
 
     label: int | None
     confidence: float | None = None
     scores: tuple[float, float, float] | None = None
     note: str = ""
+    kind: str = field(default="", compare=False)
+    lasting: bool = field(default=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFailure:
+    """A chunk that could not be labelled: how often in a row with this setup, what last, when (aware, KST).
+
+    `kind` is "coverage" or "quality"; `setup` a hash of the settings that it failed with.
+    """
+
+    chunk: int
+    setup: str
+    failures: int
+    kind: str
+    reason: str
+    failed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

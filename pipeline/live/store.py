@@ -11,15 +11,16 @@ from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, func, insert, select, update
+from sqlalchemy import Column, ColumnElement, Connection, delete, func, insert, literal, or_, select, update
 
 from pipeline import clock
 from pipeline.live.collecting import Collected
 from pipeline.live.database import batches
 from pipeline.live.moods import Moods
-from pipeline.live.records import Answer, Feedback, Prediction
-from pipeline.live.tables import feedback, labels, posts, predictions
+from pipeline.live.records import Answer, Feedback, LabelFailure, Prediction
+from pipeline.live.tables import feedback, label_failures, labels, labels_set_aside, posts, predictions
 
+ASKED_IN_VAIN = 3  # runs after which a text without a label is not asked again
 _OLD_AFTER = timedelta(days=30)  # how far a post may lie behind the newest ones and still count as of late
 
 
@@ -133,15 +134,22 @@ class Store(Collected, Moods):
     # --- labelling --------------------------------------------------------------------------------
 
     def cached_answers(self, hashes: Sequence[str], labeler: str) -> dict[str, Answer]:
-        """The answers that this labeler has already given to these texts, by text hash."""
+        """The answers that stand of those that this labeler has given to these texts, by text hash.
+
+        A text without a label is missing as long as it is worth asking again (`save_answers`).
+        """
         found = {}
         with self.reading() as connection:
             for batch in batches(hashes):
-                query = select(labels).where(labels.c.text_hash.in_(batch), labels.c.labeler == labeler)
+                query = select(labels).where(labels.c.text_hash.in_(batch), labels.c.labeler == labeler, _stands())
                 for row in connection.execute(query).mappings():
-                    scores = tuple(json.loads(row["scores"])) if row["scores"] else None
                     found[row["text_hash"]] = Answer(
-                        label=row["label"], confidence=row["confidence"], scores=scores, note=row["note"]
+                        label=row["label"],
+                        confidence=row["confidence"],
+                        scores=tuple(json.loads(row["scores"])) if row["scores"] else None,
+                        note=row["note"],
+                        kind=row["kind"],
+                        lasting=row["label"] is None,
                     )
         return found
 
@@ -151,20 +159,76 @@ class Store(Collected, Moods):
             return connection.scalar(select(func.count()).select_from(labels)) or 0
 
     def save_answers(self, labeler: str, answers: Sequence[tuple[str, Answer]]) -> None:
-        """Keep answers by text hash. The first answer to a text stands: a text is never labelled twice."""
+        """Keep answers by text hash. The first label of a text stands: a text is never labelled twice.
+
+        A text without a label is asked again by later runs, unless that lasts, or `ASKED_IN_VAIN` runs have tried.
+        """
         moment = clock.iso(clock.now())
         with self.writing() as connection:
             for text_hash, answer in answers:
-                statement = self._insert(labels).values(
-                    text_hash=text_hash,
-                    labeler=labeler,
-                    label=answer.label,
-                    confidence=answer.confidence,
-                    scores=json.dumps(answer.scores) if answer.scores else None,
-                    note=answer.note,
-                    created_at=moment,
+                values = {
+                    "label": answer.label,
+                    "confidence": answer.confidence,
+                    "scores": json.dumps(answer.scores) if answer.scores else None,
+                    "note": answer.note,
+                    "created_at": moment,
+                    "kind": str(answer.kind),
+                    "lasting": answer.lasting,
+                }
+                statement = self._insert(labels).values(text_hash=text_hash, labeler=labeler, **values)
+                connection.execute(
+                    statement.on_conflict_do_update(
+                        index_elements=["text_hash", "labeler"],
+                        set_=values | {"runs": labels.c.runs + 1},
+                        where=~_stands(),
+                    )
                 )
-                connection.execute(statement.on_conflict_do_nothing())
+
+    def accept_answers(self, hashes: Sequence[str], labeler: str) -> None:
+        """Mark answers as those of a chunk that was written: they are not set aside later."""
+        with self.writing() as connection:
+            for batch in batches(hashes):
+                mine = labels.c.text_hash.in_(batch), labels.c.labeler == labeler
+                connection.execute(update(labels).where(*mine).values(accepted=True))
+
+    def set_answers_aside(self, hashes: Sequence[str], labeler: str, reason: str, *, unlabelled: bool = False) -> int:
+        """Move answers to where they are kept and never used; the texts will be asked anew. Returns how many.
+
+        Of a written chunk's answers none is moved, or (with `unlabelled`) of any chunk's those without a label.
+        """
+        moment = clock.iso(clock.now())
+        columns = [column.name for column in labels_set_aside.c if column.name in labels.c]
+        moved = 0
+        with self.writing() as connection:
+            for batch in batches(hashes):
+                mine = (
+                    labels.c.text_hash.in_(batch),
+                    labels.c.labeler == labeler,
+                    labels.c.label.is_(None) if unlabelled else ~labels.c.accepted,
+                )
+                kept = select(*(labels.c[name] for name in columns), literal(reason), literal(moment)).where(*mine)
+                connection.execute(insert(labels_set_aside).from_select([*columns, "reason", "set_aside_at"], kept))
+                moved += connection.execute(delete(labels).where(*mine)).rowcount
+        return moved
+
+    def label_failure(self, chunk: int) -> LabelFailure | None:
+        """What the last attempt to label this chunk came to, if it failed."""
+        with self.reading() as connection:
+            row = connection.execute(select(label_failures).where(label_failures.c.chunk == chunk)).mappings().first()
+        return LabelFailure(**{**row, "failed_at": clock.parse_iso(row["failed_at"])}) if row else None
+
+    def save_label_failure(self, failure: LabelFailure) -> None:
+        """Keep the latest failure of a chunk."""
+        values = {name: getattr(failure, name) for name in ("setup", "failures", "kind", "reason")}
+        values["failed_at"] = clock.iso(failure.failed_at)
+        statement = self._insert(label_failures).values(chunk=failure.chunk, **values)
+        with self.writing() as connection:
+            connection.execute(statement.on_conflict_do_update(index_elements=["chunk"], set_=values))
+
+    def clear_label_failure(self, chunk: int) -> None:
+        """The chunk is labelled."""
+        with self.writing() as connection:
+            connection.execute(delete(label_failures).where(label_failures.c.chunk == chunk))
 
     def set_post_labels(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the LLM's labels beside the posts: rows of board_id, post_id, label, confidence, labeler."""
@@ -248,6 +312,11 @@ class Store(Collected, Moods):
             rows = connection.execution_options(yield_per=1000).execute(select(feedback).order_by(feedback.c.id))
             for row in rows.mappings():
                 yield dict(row)
+
+
+def _stands() -> ColumnElement[bool]:
+    """An answer that is not asked for again."""
+    return or_(labels.c.label.is_not(None), labels.c.lasting, labels.c.accepted, labels.c.runs >= ASKED_IN_VAIN)
 
 
 def _old_before(connection: Connection, size: int) -> str | None:

@@ -4,6 +4,7 @@ Times are ISO 8601 text with +09:00: they sort as text because every one has the
 """
 
 from sqlalchemy import (
+    Boolean,
     Column,
     Float,
     Index,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -94,7 +96,38 @@ labels = Table(
     Column("scores", Text),  # JSON: raw probabilities of the three label words
     Column("note", Text, nullable=False, server_default=text("''")),
     Column("created_at", String(25), nullable=False),
+    Column("kind", String(20), nullable=False, server_default=text("''")),  # why there is no label
+    Column("lasting", Boolean, nullable=False, server_default=false()),  # ... and never will be
+    Column("runs", Integer, nullable=False, server_default=text("1")),  # that asked in vain
+    Column("accepted", Boolean, nullable=False, server_default=false()),  # a written chunk was made of it
     PrimaryKeyConstraint("text_hash", "labeler"),
+)
+
+labels_set_aside = Table(  # answers of runs that failed their quality: kept, never used
+    "labels_set_aside",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("text_hash", String(64), nullable=False),
+    Column("labeler", String(120), nullable=False),
+    Column("label", Integer),
+    Column("confidence", Float),
+    Column("scores", Text),
+    Column("note", Text, nullable=False),
+    Column("created_at", String(25), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("set_aside_at", String(25), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+label_failures = Table(  # chunks whose labelling failed; the row goes when it succeeds
+    "label_failures",
+    metadata,
+    Column("chunk", Integer, primary_key=True, autoincrement=False),
+    Column("setup", String(64), nullable=False),  # hash of the settings that it failed with
+    Column("failures", Integer, nullable=False),  # in a row
+    Column("kind", String(20), nullable=False),  # coverage, quality
+    Column("reason", Text, nullable=False),
+    Column("failed_at", String(25), nullable=False),
 )
 
 predictions = Table(

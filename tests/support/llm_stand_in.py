@@ -71,6 +71,7 @@ class StandIn:
         self.asked: list[dict[str, Any]] = []
         self.posts: dict[str, Callable[[dict[str, Any]], Reply]] = {}  # what else than chat is answered
         self.posted: list[tuple[str, dict[str, Any]]] = []
+        self.headers: list[dict[str, str]] = []  # of every request
         self._lock = threading.Lock()
         stand_in = self
 
@@ -78,9 +79,11 @@ class StandIn:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                stand_in.headers.append(dict(self.headers))
                 self._send(stand_in.pages.get(self.path, error(404, "Unexpected endpoint or method")))
 
             def do_POST(self) -> None:
+                stand_in.headers.append(dict(self.headers))
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 if self.path in stand_in.posts:
                     stand_in.posted.append((self.path, request))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import settings as configuration
+from pipeline.label import server
 from pipeline.label.labeler import Labeler, open_labeler
 from pipeline.label.options import Options
 from pipeline.label.records import Progress
@@ -30,6 +31,7 @@ PARAMS = {
     "repeat_share": 0.0,
     "max_canaries": 1.0,
 }
+PROBES = len(server.PROBES)  # questions of the start-up probe, where there are probabilities
 TEXTS = [f"{number}번 글, 오늘 {('최고', '망했', '그냥')[number % 3]}" for number in range(30)]
 RIGHT = {text: (2, 0, 1)[number % 3] for number, text in enumerate(TEXTS)}
 
@@ -63,7 +65,7 @@ def labels(answers: dict[str, Answer]) -> dict[str, int | None]:
     return {text: answer.label for text, answer in answers.items()}
 
 
-def posts_asked(server: StandIn) -> list[str]:
+def posts_asked(stand_in: StandIn) -> list[str]:
     """The posts of `TEXTS` that a server was asked about, without probes."""
-    asked = [asked_post(request).removeprefix("[글]\n").removesuffix("\n[/글]\n기분:") for request in server.asked]
+    asked = [asked_post(request).removeprefix("[글]\n").removesuffix("\n[/글]\n기분:") for request in stand_in.asked]
     return [post for post in asked if post in RIGHT]

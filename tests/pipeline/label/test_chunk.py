@@ -24,7 +24,7 @@ from pipeline.layout import CHUNK_COLUMNS as RAW_COLUMNS
 from pipeline.layout import labeled_path, raw_path
 from pipeline.live.store import Store
 from tests.pipeline.label import labelling
-from tests.pipeline.label.labelling import settings_for
+from tests.pipeline.label.labelling import PROBES, settings_for
 from tests.support.llm_server import llm_url  # noqa: F401
 from tests.support.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, tokens
 
@@ -206,7 +206,7 @@ def test_relabelling_is_asked_for_and_says_what_to_commit(
     before = {number: labeled_path(number).read_bytes() for number in ("0007", "0008", "0009")}
     asked = len(project.asked)
     assert status_of(["--relabel", "chunk-0008.."]) == 0
-    assert len(project.asked) == asked + 2, "the same labeler has nothing to ask: two probes"
+    assert len(project.asked) == asked + 2 * PROBES, "the same labeler has nothing to ask"
     assert {number: labeled_path(number).read_bytes() for number in before} == before
 
     project.answer = lambda request, count: by_keyword(request, model="better-model")

@@ -12,7 +12,7 @@ from pipeline.label.options import Options
 from pipeline.label.prompt import load_prompt, shown_text
 from pipeline.label.records import LabelError, LabelServerError, Progress
 from pipeline.live.store import Store
-from tests.pipeline.label.labelling import PARAMS, RIGHT, TEXTS, label, labels, posts_asked
+from tests.pipeline.label.labelling import PARAMS, PROBES, RIGHT, TEXTS, label, labels, posts_asked
 from tests.support.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, error, tokens
 
 
@@ -42,8 +42,9 @@ def test_a_server_that_dies_half_way_loses_nothing(store: Store) -> None:
         before = len(server.asked)
         answers, labeler = label(store, server.url)
         assert labels(answers) == RIGHT
-        assert labeler.asked == 30 - 12  # the first question of the thirteen was the probe
-        assert len(server.asked) == before + 1 + 18
+        answered = 13 - PROBES
+        assert labeler.asked == 30 - answered
+        assert len(server.asked) == before + PROBES + 30 - answered
 
 
 def test_passing_trouble_is_retried(store: Store) -> None:
@@ -89,12 +90,12 @@ def test_a_post_that_fails_every_time_is_given_up(store: Store) -> None:
 
 def test_nonsense_twenty_times_in_a_row_stops_the_run(store: Store) -> None:
     def nonsense(request: dict[str, Any], count: int) -> Reply:
-        return by_keyword(request) if count < 2 else completion("글쎄", logprobs=tokens(글쎄=-0.01))
+        return by_keyword(request) if count <= PROBES else completion("글쎄", logprobs=tokens(글쎄=-0.01))
 
     with StandIn(nonsense) as server:
         with pytest.raises(LabelServerError, match="20 failures in a row"):
             label(store, server.url, concurrency=1)
-        assert len(server.asked) == 1 + BREAKER
+        assert len(server.asked) == PROBES + BREAKER + 1, "a harmless question at last"
 
 
 def test_a_model_unloaded_while_labelling_stops_the_run_at_once(store: Store) -> None:
@@ -229,7 +230,7 @@ def test_without_probabilities_nothing_is_weighed_and_confidence_is_unknown(stor
 
 def test_too_few_calibration_answers_stop_the_run(store: Store) -> None:
     def hardly(request: dict[str, Any], count: int) -> Reply:
-        return by_keyword(request) if count % 2 else completion("글쎄", logprobs=tokens(글쎄=-0.01))
+        return by_keyword(request) if count % 2 or count <= PROBES else completion("글쎄", logprobs=tokens(글쎄=-0.01))
 
     with StandIn(hardly) as server, pytest.raises(LabelServerError, match="of the 36 calibration texts of mood-1"):
         label(store, server.url, raw=False)

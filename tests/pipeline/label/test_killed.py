@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 
 from pipeline.files import write_csv
 from pipeline.label.prompt import text_hash
-from pipeline.label.server import PROBE, TRIAL
+from pipeline.label.server import PROBES, TRIAL
 from pipeline.layout import CHUNK_COLUMNS as RAW_COLUMNS
 from pipeline.layout import labeled_path, raw_path
 from pipeline.live.store import Store
@@ -60,7 +60,7 @@ class Counted(StandIn):
 
     def _reply(self, request: dict[str, Any], count: int) -> Reply:
         text = asked_post(request).removeprefix("[글]\n").removesuffix("\n[/글]\n기분:")
-        if text not in (PROBE, TRIAL):
+        if text not in (*PROBES, TRIAL):
             self.texts.append(text)
         reply = by_keyword(request)
         reply.delay_s = 0.01

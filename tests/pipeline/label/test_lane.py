@@ -16,7 +16,7 @@ from pipeline.label import lane, watch
 from pipeline.label.server import ServerProfile
 from pipeline.live.store import Store
 from tests.pipeline.label import labelling
-from tests.pipeline.label.labelling import RIGHT, TEXTS, labels
+from tests.pipeline.label.labelling import PROBES, RIGHT, TEXTS, labels
 from tests.support.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, error, tokens
 
 label = partial(labelling.label, concurrency=0)
@@ -196,12 +196,12 @@ def test_a_server_that_comes_back_works_again(store: Store, caplog: pytest.LogCa
 
 def test_a_server_that_was_not_there_at_the_start_joins_later(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     def late(request: dict[str, Any], count: int) -> Reply:
-        return error(500, "boom") if count < 4 else by_keyword(request)
+        return error(500, "boom") if count < 10 else by_keyword(request)
 
-    with StandIn(late) as second, StandIn(waiting_for(second, 8)) as first:
+    with StandIn(late) as second, StandIn(waiting_for(second, 20)) as first:
         answers, _ = label(store, first.url, second.url, timeout_s=30)
         assert labels(answers) == RIGHT
-        assert len(second.asked) >= 8
+        assert len(second.asked) >= 20
     assert f"{second.url} labels again" in caplog.text
 
 
@@ -230,7 +230,7 @@ def test_one_slow_answer_blocks_nothing(store: Store) -> None:
         server.pages["/props"] = props(2)
         answers, _ = label(store, server.url)
     assert labels(answers) == RIGHT
-    assert len(order) == 31
+    assert len(order) == PROBES + 30
 
 
 FAULTS: list[Callable[[], Reply]] = [

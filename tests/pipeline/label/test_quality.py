@@ -18,7 +18,7 @@ from pipeline.layout import CHUNK_COLUMNS as RAW_COLUMNS
 from pipeline.layout import labeled_path, raw_path
 from pipeline.live.store import Store
 from tests.pipeline.label import labelling
-from tests.pipeline.label.labelling import settings_for
+from tests.pipeline.label.labelling import PROBES, settings_for
 from tests.support.llm_stand_in import Reply, StandIn, asked_post, by_keyword, completion, tokens
 
 PARAMS = {
@@ -85,14 +85,14 @@ def test_gold_repeats_and_canaries_ride_in_every_chunk(root: Path, store: Store)
         assert labeled_path("0001", root).with_suffix(".json").read_bytes() == before
         assert json.loads(before)["quality"] == report.quality
         label(root, store, server.url, 2)
-        posts = [asked_post(request) for request in server.asked][asked + 1 :]
+        posts = [asked_post(request) for request in server.asked][asked + PROBES :]
         assert sum("골드" in post for post in posts) == 12, "asked anew, though every answer is known"
 
 
 def test_measurements_are_spread_over_the_run(root: Path, store: Store) -> None:
     with StandIn() as server:
         label(root, store, server.url, concurrency=1)
-        posts = [asked_post(request) for request in server.asked][1 + 36 :]
+        posts = [asked_post(request) for request in server.asked][PROBES + 36 :]
     places = [place / len(posts) for place, post in enumerate(posts) if "골드" in post]
     assert any(place < 0.2 for place in places)
     assert any(place > 0.8 for place in places)
@@ -112,7 +112,7 @@ def test_labels_that_disagree_with_the_gold_are_not_written(root: Path, store: S
         with pytest.raises(QualityError, match=r"κ on 12 gold texts is 0.00 \(label.min_kappa is 0.4\)"):
             label(root, store, server.url)
         assert not labeled_path("0001", root).parent.exists()
-        assert label(root, store, server.url, min_kappa=-1.0).asked == 0
+        assert label(root, store, server.url, min_kappa=-1.0).asked > 100, "nothing of it is believed"
         assert label(root, store, server.url, gold_sample=0).quality["gold"] is None
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.label.reply import MODES, Mode, NoLabel, parse_body, read_answer, refusal
+from pipeline.label.no_label import Kind, NoLabel, error_text, refusal
+from pipeline.label.reply import MODES, Mode, parse_body, read_answer
 from pipeline.live.records import Answer
 from tests.support.llm_stand_in import completion, tokens
 
@@ -42,10 +43,12 @@ def test_no_json_whatever_breaks_the_reader(value: Any, mode: Mode) -> None:
 def test_scores_are_probabilities_or_nothing(top: list[tuple[str, float]]) -> None:
     items = [{"token": token, "logprob": value} for token, value in [*top, ("좋음", -1.0)]]
     body = completion("좋음", logprobs={"content": [{"top_logprobs": items}]}).body
-    answer = read_answer(body, "logprobs", WORDS)
-    assert answer.scores is not None
-    assert math.isclose(sum(answer.scores), 1.0)
-    assert all(0 <= score <= 1 for score in answer.scores)
+    with contextlib.suppress(NoLabel):
+        answer = read_answer(body, "logprobs", WORDS)
+        assert answer.label == 2
+        assert answer.scores is not None
+        assert math.isclose(sum(answer.scores), 1.0)
+        assert all(0 <= score <= 1 for score in answer.scores)
 
 
 def test_scores_sum_the_tokens_that_begin_a_word() -> None:
@@ -62,10 +65,10 @@ def test_a_token_of_half_a_character_counts_only_when_it_can_be_one_word_only() 
         return {"content": [{"top_logprobs": items}]}
 
     good, bad = "좋".encode(), "나".encode()
-    answer = read_answer(completion("?", logprobs=top((good[:2], 0.6), (bad, 0.3))).body, "logprobs", WORDS)
+    answer = read_answer(completion("\ufffd", logprobs=top((good[:2], 0.6), (bad, 0.3))).body, "logprobs", WORDS)
     assert answer.scores == pytest.approx((1 / 3, 0.0, 2 / 3))
     with pytest.raises(NoLabel):  # 나 and 보 share their first byte
-        read_answer(completion("?", logprobs=top((bad[:1], 0.9))).body, "logprobs", WORDS)
+        read_answer(completion("\ufffd", logprobs=top((bad[:1], 0.9))).body, "logprobs", WORDS)
 
 
 @pytest.mark.parametrize("said", ["좋음", " 좋음.", '"좋음"', "**좋음**\n"])
@@ -106,27 +109,54 @@ def test_anything_else_is_no_label(mode: Mode, said: str) -> None:
 def test_thinking_is_noticed(body: dict[str, Any]) -> None:
     with pytest.raises(NoLabel) as caught:
         read_answer(body, "text", WORDS)
-    assert caught.value.thinking
+    assert caught.value.kind is Kind.THINKING
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "kind"),
+    ("status", "body", "kind"),
     [
-        (400, "request (12008 tokens) exceeds the available context size (2048 tokens)", "lasting"),
-        (400, "Trying to keep the first 900 tokens when context the overflows.", "lasting"),
-        (404, "No models loaded. Please load a model in the developer page", "fatal"),
-        (400, 'Failed to load model "x". Error: out of memory', "fatal"),
-        (401, "Invalid API key", "fatal"),
-        (404, "Not Found", "fatal"),
-        (503, "Loading model", "loading"),
-        (429, "slow down", "retry"),
-        (500, "boom", "retry"),
-        (400, "The model has crashed without additional information", "retry"),
+        (400, "request (12008 tokens) exceeds the available context size (2048 tokens)", Kind.OVERFLOW),
+        (400, "Trying to keep the first 900 tokens when context the overflows.", Kind.OVERFLOW),
+        (404, "No models loaded. Please load a model in the developer page", Kind.NO_MODEL),
+        (400, 'Failed to load model "x". Error: out of memory', Kind.NO_MODEL),
+        (404, "The model `x` does not exist.", Kind.NO_MODEL),
+        (401, "Invalid API key", Kind.UNAUTHORISED),
+        (403, "You are not allowed to request logprobs from this model", Kind.REFUSED),
+        (404, "Not Found", Kind.WRONG_ADDRESS),
+        (503, "Loading model", Kind.LOADING),
+        (429, "slow down", Kind.BUSY),
+        (500, "boom", Kind.FAILED),
+        (400, "The model has crashed without additional information", Kind.FAILED),
+        (400, "prompt triggering content management policy", Kind.FILTERED),
+        (451, "not here", Kind.FILTERED),
+        (400, "temperature must be 1", Kind.REFUSED),
+        (402, "Payment required", Kind.NO_CREDIT),
     ],
 )
-def test_errors_are_told_apart(status: int, message: str, kind: str) -> None:
-    problem = refusal(status, message)
-    assert getattr(problem, kind)
-    assert message in problem.reason
-    others = {"lasting", "fatal", "retry"} - {kind} - ({"retry"} if kind == "loading" else set())
-    assert not any(getattr(problem, other) for other in others)
+def test_errors_are_told_apart(status: int, body: str, kind: Kind) -> None:
+    problem = refusal(status, {"error": {"message": body, "code": None}})
+    assert (problem.kind, body in problem.reason) == (kind, True)
+    assert refusal(status, body).kind is kind
+
+
+def test_an_error_says_its_kind_by_its_code_too() -> None:
+    assert refusal(400, {"error": {"message": "no", "code": "content_filter"}}).kind is Kind.FILTERED
+    assert refusal(429, {"error": {"message": "no", "code": "insufficient_quota"}}).kind is Kind.NO_CREDIT
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"error": {"message": "x"}}, "x"),
+        ({"error": "x"}, "x"),
+        ({"message": "x", "code": 400}, "x"),
+        ({"detail": {"error": {"message": "x"}}}, "x"),
+        ({"detail": [{"loc": ["body"], "msg": "x"}]}, "x"),
+        ("x", "x"),
+        ({}, "no reason given"),
+        ({"error": {"error": {"error": {"error": {"error": "x"}}}}}, "an error of an unknown form"),
+        ({"error": "a\n\tb\x00c\ud800d" + 999 * "e"}, "a b\ufffdc\ufffdd" + 293 * "e"),
+    ],
+)
+def test_the_message_of_an_error_is_found(body: Any, said: str) -> None:
+    assert error_text(body) == said

@@ -10,14 +10,16 @@ import pytest
 
 from demo.llm import CONTEXT_PER_SLOT, MODEL_ALIAS, SLOTS
 from pipeline.label.decoding import fingerprint
-from pipeline.label.native import load_anew
+from pipeline.label.no_label import Kind, NoLabel
 from pipeline.label.prompt import load_prompt, neutralise, shown_text
 from pipeline.label.records import LabelServerError
-from pipeline.label.reply import NoLabel
 from pipeline.label.server import Server, ServerProfile
+from pipeline.label.servers import Api, recognise
+from pipeline.label.servers.base import NO_TEMPLATE_THINKING
+from pipeline.label.transport import client
 from pipeline.live.records import Answer
 from pipeline.live.store import Store
-from tests.pipeline.label.labelling import label
+from tests.pipeline.label.labelling import PROBES, label
 from tests.support.llm_server import llm_url  # noqa: F401
 from tests.support.llm_stand_in import MODEL, Reply, StandIn, asked_post, by_keyword, completion, error, tokens
 
@@ -45,7 +47,7 @@ def ask(url: str, shown: str, **options: Any) -> Answer:
 
 def test_the_real_server_is_probed(llm_url: str) -> None:  # noqa: F811
     profile = probe(llm_url)
-    assert profile == ServerProfile(llm_url, MODEL_ALIAS, "logprobs", False, SLOTS, CONTEXT_PER_SLOT)
+    assert profile == ServerProfile(llm_url, MODEL_ALIAS, "logprobs", {}, SLOTS, CONTEXT_PER_SLOT)
 
 
 def test_the_real_server_gives_probabilities_and_keeps_the_prefix(llm_url: str) -> None:  # noqa: F811
@@ -73,7 +75,7 @@ def test_the_real_tokenizer_sees_no_control_token(llm_url: str, control: str) ->
 def test_a_post_beyond_the_context_says_so(llm_url: str) -> None:  # noqa: F811
     with pytest.raises(NoLabel, match="context overflow") as caught:
         ask(llm_url, "뷁" * 6000)
-    assert caught.value.lasting
+    assert caught.value.kind is Kind.OVERFLOW
 
 
 # --- the start-up probe against servers that are not what they should be ------------------------------
@@ -116,7 +118,7 @@ def test_lm_studio_tells_its_loaded_model_and_limits() -> None:
             {"type": "llm", "key": "google/gemma-3-4b", "loaded_instances": [loaded]},
         ]
         server.pages["/api/v1/models"] = Reply(body={"models": models})
-        assert probe(server.url) == ServerProfile(server.url, "google/gemma-3-4b", "logprobs", False, 6, 8192)
+        assert probe(server.url) == ServerProfile(server.url, "google/gemma-3-4b", "logprobs", {}, 6, 8192)
 
 
 def lm_studio(identifier: str = "google/gemma-3-4b", load_status: int = 200) -> StandIn:
@@ -142,7 +144,11 @@ def lm_studio(identifier: str = "google/gemma-3-4b", load_status: int = 200) -> 
 
 
 def loaded_anew(server: StandIn) -> str:
-    return asyncio.run(load_anew(server.url, "", False))
+    async def go() -> str:
+        async with client(server.url, "", 5.0) as http:
+            return await (await recognise(Api(server.url, http))).load_anew("")
+
+    return asyncio.run(go())
 
 
 def test_lm_studio_unloads_and_loads_its_model() -> None:
@@ -163,7 +169,7 @@ def test_a_model_under_a_name_of_its_own_is_not_loaded_anew() -> None:
         with pytest.raises(NoLabel, match="loaded as 'mine', not as 'google/gemma-3-4b'"):
             loaded_anew(server)
         assert server.posted == []
-    with StandIn() as other, pytest.raises(NoLabel, match=r"/api/v1/models refuses \(HTTP 404"):
+    with StandIn() as other, pytest.raises(NoLabel, match="is no LM Studio"):
         loaded_anew(other)
 
 
@@ -237,14 +243,14 @@ def test_a_thinking_model_is_told_to_stop() -> None:
 
     with StandIn(stoppable) as server:
         profile = probe(server.url)
-        assert (profile.mode, profile.thinking_off) == ("logprobs", True)
-    assert fingerprint(MODEL, PROMPT, "logprobs", True) != fingerprint(MODEL, PROMPT, "logprobs", False)
+        assert (profile.mode, profile.thinking_off) == ("logprobs", NO_TEMPLATE_THINKING)
+    assert fingerprint(MODEL, PROMPT, "logprobs", NO_TEMPLATE_THINKING) != fingerprint(MODEL, PROMPT, "logprobs")
 
 
 def test_a_thinking_model_that_does_not_stop() -> None:
     with (
         StandIn(lambda request, count: completion("", reasoning_content="음")) as server,
-        pytest.raises(LabelServerError, match="thinking model"),
+        pytest.raises(LabelServerError, match="Switch thinking off"),
     ):
         probe(server.url)
 
@@ -255,7 +261,7 @@ def test_a_loading_model_is_waited_for() -> None:
 
     with StandIn(loading) as server:
         assert probe(server.url).mode == "logprobs"
-        assert len(server.asked) == 3
+        assert len(server.asked) == 2 + PROBES
 
 
 def test_a_model_that_loads_for_ever_is_not() -> None:
@@ -282,33 +288,33 @@ def test_the_api_key_and_one_attempt_only() -> None:
 
 # --- faults after the probe: never an invented label ---------------------------------------------------
 
-FAULTS: dict[str, tuple[Callable[[], Reply], str]] = {
-    "fourth label": (lambda: completion("최고", logprobs=tokens(최고=-0.1, 대박=-3.0)), ""),
-    "probabilities gone": (lambda: completion("좋음"), ""),
-    "probabilities are not numbers": (lambda: completion("좋음", logprobs=tokens(좋음=float("nan"))), ""),
-    "impossible probabilities": (lambda: completion("좋음", logprobs=tokens(좋음=50.0)), ""),
-    "half JSON": (lambda: Reply(body=completion("좋음", logprobs=tokens(좋음=-0.1)).data()[:-30]), "retry"),
-    "empty content": (lambda: completion(""), "retry"),
-    "null content": (lambda: completion(None), "retry"),
-    "null choices": (lambda: Reply(body={"model": MODEL, "choices": None}), "retry"),
-    "no choices": (lambda: Reply(body={"model": MODEL, "choices": []}), "retry"),
-    "a list": (lambda: Reply(body=[1, 2]), "retry"),
-    "nothing": (lambda: Reply(body=b""), "retry"),
-    "not UTF-8": (lambda: Reply(body=b'{"choices": "\xff\xfe'), "retry"),
-    "HTML": (lambda: Reply(body=b"<html></html>", content_type="text/html"), "retry"),
-    "error in a 200": (lambda: Reply(body={"error": "context length exceeded"}), "lasting"),
-    "overflow": (lambda: error(400, "exceeds the available context size"), "lasting"),
-    "too many": (lambda: error(429, "slow down", Retry_After="7"), "retry"),
-    "server error": (lambda: error(500, "boom"), "retry"),
-    "HTML error": (lambda: Reply(502, b"<html>bad gateway</html>", "text/html"), "retry"),
-    "loading": (lambda: error(503, "Loading model"), "loading"),
-    "no model any more": (lambda: error(404, "No models loaded"), "fatal"),
-    "another model": (lambda: by_keyword({"messages": [{"content": "최고"}], "logprobs": 1}, model="other"), "fatal"),
-    "reset mid-answer": (lambda: Reply(body=completion("좋음", logprobs=tokens(좋음=-0.1)).body, cut=40), "retry"),
-    "stall": (lambda: Reply(body=completion("좋음").body, delay_s=3), "retry"),
-    "drip": (lambda: Reply(body=completion("좋음").body, drip_s=0.2), "retry"),
-    "redirect": (lambda: Reply(302, b"", headers={"Location": "/v1/chat/completions"}), ""),
-    "thinking": (lambda: completion("", reasoning_content="음"), "thinking"),
+FAULTS: dict[str, tuple[Callable[[], Reply], Kind]] = {
+    "fourth label": (lambda: completion("최고", logprobs=tokens(최고=-0.1, 대박=-3.0)), Kind.NONSENSE),
+    "probabilities gone": (lambda: completion("좋음"), Kind.NONSENSE),
+    "probabilities are not numbers": (lambda: completion("좋음", logprobs=tokens(좋음=float("nan"))), Kind.MALFORMED),
+    "impossible probabilities": (lambda: completion("좋음", logprobs=tokens(좋음=50.0)), Kind.MALFORMED),
+    "half JSON": (lambda: Reply(body=completion("좋음", logprobs=tokens(좋음=-0.1)).data()[:-30]), Kind.MALFORMED),
+    "empty content": (lambda: completion(""), Kind.EMPTY),
+    "null content": (lambda: completion(None), Kind.EMPTY),
+    "null choices": (lambda: Reply(body={"model": MODEL, "choices": None}), Kind.MALFORMED),
+    "no choices": (lambda: Reply(body={"model": MODEL, "choices": []}), Kind.MALFORMED),
+    "a list": (lambda: Reply(body=[1, 2]), Kind.MALFORMED),
+    "nothing": (lambda: Reply(body=b""), Kind.MALFORMED),
+    "not UTF-8": (lambda: Reply(body=b'{"choices": "\xff\xfe'), Kind.MALFORMED),
+    "HTML": (lambda: Reply(body=b"<html></html>", content_type="text/html"), Kind.MALFORMED),
+    "error in a 200": (lambda: Reply(body={"error": "context length exceeded"}), Kind.OVERFLOW),
+    "overflow": (lambda: error(400, "exceeds the available context size"), Kind.OVERFLOW),
+    "too many": (lambda: error(429, "slow down", Retry_After="7"), Kind.BUSY),
+    "server error": (lambda: error(500, "boom"), Kind.FAILED),
+    "HTML error": (lambda: Reply(502, b"<html>bad gateway</html>", "text/html"), Kind.FAILED),
+    "loading": (lambda: error(503, "Loading model"), Kind.LOADING),
+    "no model any more": (lambda: error(404, "No models loaded"), Kind.NO_MODEL),
+    "another model": (lambda: by_keyword({"messages": [{"content": "최고"}]}, model="other"), Kind.OTHER_MODEL),
+    "reset mid-answer": (lambda: Reply(body=completion("좋음").body, cut=40), Kind.UNREACHABLE),
+    "stall": (lambda: Reply(body=completion("좋음").body, delay_s=3), Kind.TIMEOUT),
+    "drip": (lambda: Reply(body=completion("좋음").body, drip_s=0.2), Kind.TIMEOUT),
+    "redirect": (lambda: Reply(302, b"", headers={"Location": "/v1/chat/completions"}), Kind.WRONG_ADDRESS),
+    "thinking": (lambda: completion("", reasoning_content="음"), Kind.THINKING),
 }
 
 
@@ -322,7 +328,7 @@ def test_a_fault_is_never_a_label(fault: str) -> None:
     with StandIn(faulty) as server, pytest.raises(NoLabel) as caught:
         ask(server.url, "오늘 최고", timeout_s=0.5)
     assert caught.value.reason
-    assert not kind or getattr(caught.value, kind), (caught.value.reason, vars(caught.value))
+    assert caught.value.kind is kind, caught.value.reason
     if fault == "too many":
         assert caught.value.wait_s == 7
     if fault in ("stall", "drip"):

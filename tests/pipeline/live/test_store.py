@@ -230,7 +230,7 @@ def test_an_archive_takes_all_pending_feedback_in_order(store: Store) -> None:
 
 def test_answers_round_trip_and_the_first_one_stands(store: Store) -> None:
     first = Answer(label=2, confidence=0.75, scores=(0.05, 0.2, 0.75), note="")
-    none = Answer(label=None, note="context overflow")
+    none = Answer(label=None, note="context overflow", kind="overflow", lasting=True)
     store.save_answers("gemma+mood-1", [("a" * 64, first), ("b" * 64, none)])
     store.save_answers("gemma+mood-1", [("a" * 64, Answer(label=0)), ("c" * 64, Answer(label=1))])
     store.save_answers("other", [("a" * 64, Answer(label=0))])
