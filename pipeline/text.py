@@ -22,10 +22,18 @@ _INVISIBLE = re.compile(
     r"[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 
+# More marks on one letter than any language writes (Unicode's stream-safe text, UAX #15, allows 30): putting them in
+# order takes the square of their number. A text too short to cost anything keeps them.
+_MARKS = "".join(chr(code) for code in range(0x300, 0x1EF00) if unicodedata.combining(chr(code)))
+_TOO_MANY_MARKS = re.compile(f"([{_MARKS}]{{30}})[{_MARKS}]+")
+_LONG = 2000
+
 
 def normalise(text: str) -> str:
     """NFC text without control or invisible characters; runs of white space folded, line breaks kept once."""
     text = _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    if len(text) > _LONG:
+        text = _TOO_MANY_MARKS.sub(r"\1", text)
     text = unicodedata.normalize("NFC", text)  # after that: what an invisible character kept apart composes now
     # By str.split, not by patterns: three times as fast, and every text that is read comes through here.
     lines = (" ".join(line.split()) for line in text.split("\n"))

@@ -16,6 +16,8 @@ from pipeline.inven.records import Failure
 from pipeline.live.records import Comment
 
 PATH = "/common/board/comment.json.php"
+MOST_BLOCKS = 100  # older blocks of a hundred that are asked for; more comments than any post has
+MOST_COMMENTS = 20_000  # of one answer
 _NAME = re.compile(r"(?<![^\s(])@[^\s@]+[ \t]*")
 _LARGEST = 2**31 - 1
 
@@ -43,7 +45,10 @@ def form(board_id: int, post_id: int, blocks: tuple[int, ...] = ()) -> dict[str,
 
 
 def parse_comments(content: bytes, *, url: str) -> CommentPage | Failure:
-    """The comments of one answer. Deleted and placeholder rows and empty texts are left out. Never raises."""
+    """The comments of one answer, without deleted and placeholder rows, empty texts and those that can't be read.
+
+    Never raises.
+    """
     try:
         document = json.loads(content.decode("utf-8", errors="replace").lstrip("\ufeff"))
         return _page(document, url)
@@ -68,6 +73,8 @@ def _page(document: Any, url: str) -> CommentPage | Failure:
             if number <= 0 or str(attributes.get("state", "Y")).upper() != "Y":
                 continue  # a placeholder, or deleted
             rows += 1
+            if rows > MOST_COMMENTS:
+                return Failure("drift", url, f"more than {MOST_COMMENTS} comments in one answer")
             comment = _comment(item, number, _number(attributes.get("cmtpidx")))
             if comment is None:
                 unread += 1
@@ -75,17 +82,21 @@ def _page(document: Any, url: str) -> CommentPage | Failure:
                 found.setdefault(number, comment)
     if unread * 2 > rows:
         return Failure("drift", url, f"{unread} of {rows} comments have no date (o_date) or text (o_comment)")
-    return CommentPage(tuple(found.values()), tuple(collapsed))
+    return CommentPage(tuple(found.values()), tuple(collapsed[:MOST_BLOCKS]))
 
 
 def _comment(item: dict[str, Any], number: int, above: int) -> Comment | None:
     posted_at = article_date(str(item.get("o_date", "")))
     if posted_at is None or "o_comment" not in item:
         return None
+    try:
+        text = _text(str(item["o_comment"] or ""))
+    except ValueError:  # too much markup, or a character reference of thousands of digits: one writer's doing
+        text = ""
     return Comment(
         comment_id=number,
         parent_id=above if above not in {0, number} else None,
-        text=_text(str(item["o_comment"] or "")),
+        text=text,
         recommends=_number(item.get("o_recommend")),
         posted_at=posted_at,
     )

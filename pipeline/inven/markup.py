@@ -1,7 +1,11 @@
-"""What every page of Inven's has in common for a parser: addresses, numbers, text as a reader sees it."""
+"""What every page of Inven's has in common for a parser: addresses, numbers, text as a reader sees it.
+
+What a page may cost is bounded before its tree is built (`page_of`): within the bounds every step here and in the
+parsers takes seconds at the very worst, beyond them the page is a Failure of the kind `excess`.
+"""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from lxml import etree
@@ -31,6 +35,13 @@ _HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
 _BREAK, _BLOCK = "\n", "\x1e"  # a line break; the edge of a block, of which neighbours share one
 _INLINE = {"br": _BREAK, "td": " ", "th": " "}
 
+# A list has about 3,000 elements, 25 deep, with up to 10 attributes; a long guide some 10,000. Beyond these bounds work
+# grows with the square of the page (building an element is quadratic in its attributes) or with depth times breadth.
+MOST_ELEMENTS = 50_000
+MOST_ATTRIBUTES = 200  # of one element
+DEEPEST = 250
+_HARMLESS = 8 * 1024  # bytes; too few to cost much, whatever they say
+
 Element = Any  # lxml's; its own type checks are no use here
 _Record = TypeVar("_Record")
 # Plain elements: those of lxml.html are looked up by a function in Python, one by one.
@@ -40,23 +51,98 @@ _string = etree.XPath("string()", smart_strings=False)  # without comments
 
 
 def css(selector: str) -> Callable[[Element], list[Element]]:
-    """The elements below another that a CSS selector finds, in order. Compiled once: five times as fast as anew."""
+    """The elements below another that a CSS selector finds, in order. Compiled once: five times as fast as anew.
+
+    For one step alone: see `all_below`.
+    """
     path: Callable[[Element], list[Element]] = etree.XPath(HTMLTranslator().css_to_xpath(selector))
     return path
+
+
+def is_a(tag: str = "", *, name: str = "", id: str = "") -> Callable[[Element], bool]:
+    """Whether an element has this tag, this class and this id, as far as they are given."""
+
+    def fits(element: Element) -> bool:
+        return (
+            (not tag or element.tag == tag)
+            and (not id or element.get("id") == id)
+            and (not name or name in (element.get("class") or "").split())
+        )
+
+    return fits
+
+
+def all_below(root: Element, *steps: Callable[[Element], bool]) -> Iterator[Element]:
+    """The elements that the last step fits, below one that the step before fits, and so on; in document order.
+
+    Looks at each element once. A selector such as `#a .b table` takes minutes where these are inside each other.
+    """
+    last = len(steps) - 1
+    stack = [(child, 0) for child in reversed(root)]
+    while stack:
+        element, fitted = stack.pop()
+        if not isinstance(element.tag, str):  # a comment
+            continue
+        if steps[fitted](element):
+            if fitted == last:
+                yield element
+            fitted = min(fitted + 1, last)
+        stack.extend((child, fitted) for child in reversed(element))
 
 
 def guarded(parse: Callable[[], _Record | Failure], url: str) -> _Record | Failure:
     """The parser's result. Whatever markup does to the libraries below, one page must not end a crawl."""
     try:
         return parse()
+    except Excess as error:
+        return Failure("excess", url, str(error))
     except Exception as error:
         return Failure("drift", url, f"the parser failed: {type(error).__name__}: {error}"[:300])
 
 
+class Excess(ValueError):
+    """A page has more markup than any list or post. The message says what there is too much of."""
+
+
+class _Count:
+    """What the parser calls in a first pass, which builds nothing: how much markup there is."""
+
+    def __init__(self) -> None:
+        self.elements = self.attributes = self.deepest = self._depth = 0
+
+    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        self.elements += 1
+        self._depth += 1
+        self.deepest = max(self.deepest, self._depth)
+        self.attributes = max(self.attributes, len(attributes))
+
+    def end(self, tag: str) -> None:
+        self._depth -= 1
+
+    def close(self) -> "_Count":
+        return self
+
+
+def _bounded(content: bytes) -> None:
+    """Raise Excess for a page that would take long. Linear in its size."""
+    parser = etree.HTMLParser(target=_Count(), recover=True, encoding="utf-8", huge_tree=True)
+    count: Any = etree.fromstring(content, parser)
+    for found, most, what in (
+        (count.elements, MOST_ELEMENTS, "elements"),
+        (count.attributes, MOST_ATTRIBUTES, "attributes of one element"),
+        (count.deepest, DEEPEST, "elements inside each other"),
+    ):
+        if found > most:
+            raise Excess(f"too much markup: {found} {what}, at most {most} are read")
+
+
 def page_of(content: bytes) -> Element:
-    """The parsed page. Real pages hold isolated bad bytes: they don't cost the rest of the page."""
+    """The parsed page. Real pages hold isolated bad bytes: they don't cost the rest of the page. Raises Excess."""
     text = content.decode("utf-8", errors="replace").replace("\x00", "").strip()
-    root = etree.fromstring(text.encode(), _PARSER) if text else None
+    plain = text.encode()
+    if len(plain) > _HARMLESS:
+        _bounded(plain)
+    root = etree.fromstring(plain, _PARSER) if text else None
     return etree.fromstring(b"<html/>", _PARSER) if root is None else root
 
 

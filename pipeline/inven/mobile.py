@@ -12,11 +12,13 @@ from datetime import datetime
 from pipeline.inven.dates import article_date, list_hints
 from pipeline.inven.markup import (
     Element,
+    all_below,
     body_of,
     category_of,
     css,
     first,
     guarded,
+    is_a,
     no_frame,
     number_after,
     number_in,
@@ -29,16 +31,16 @@ from pipeline.inven.records import GONE_UNEXPLAINED, Article, Failure, ListPage,
 
 _LIST = css("section.mo-board-list")
 _ITEM = css("li.list")
-_NOTICE = css("#mo-notice li")
+_NOTICE = (is_a(id="mo-notice"), is_a("li"))
 _LINK = css("a.contentLink")
 _SUBJECT = css("span.subject")
 _CATEGORY = css("span.in-cate")
 _TIME = css("span.time")
 _VIEW = css("span.view")
 _RECO = css("span.reco")
-_COMMENTS = css("a.com-btn span.num")
+_COMMENTS = (is_a("a", name="com-btn"), is_a("span", name="num"))
 _ARTICLE = css("section.mo-board-view")
-_BODY = css("div.bbs-con #imageCollectDiv")
+_BODY = (is_a("div", name="bbs-con"), is_a(id="imageCollectDiv"))
 _DATE = css("div.date")
 _HIT = css("div.hit")
 
@@ -72,7 +74,7 @@ def _list(page: Element, board_id: int, number: int, fetched_at: datetime, url: 
         return Failure("drift", url, f"{unread} rows of the mobile list can't be read, {len(rows)} can")
     hints = list_hints([row.date_text for row in rows.values()], fetched_at)
     dated = (replace(row, posted_at_hint=hint) for row, hint in zip(rows.values(), hints, strict=True))
-    return ListPage(board_id, number, tuple(dated), len(_NOTICE(page)))
+    return ListPage(board_id, number, tuple(dated), sum(1 for _ in all_below(page, *_NOTICE)))
 
 
 def _row(item: Element, board_id: int, url: str) -> ListRow | None:
@@ -89,7 +91,7 @@ def _row(item: Element, board_id: int, url: str) -> ListRow | None:
         posted_at_hint=None,
         views=number_in(text_of(first(_VIEW(item)))),
         recommends=number_in(text_of(first(_RECO(item)))),
-        comments=number_in(text_of(first(_COMMENTS(item)))),
+        comments=number_in(text_of(next(all_below(item, *_COMMENTS), None))),
     )
 
 
@@ -97,10 +99,10 @@ def _article(page: Element, board_id: int, post_id: int, url: str) -> Article | 
     frame = _ARTICLE(page)
     if not frame:
         return no_frame(page, url) or Failure("gone", url, GONE_UNEXPLAINED)
-    body = _BODY(frame[0])
-    if not body:
+    body = next(all_below(frame[0], *_BODY), None)
+    if body is None:
         return Failure("drift", url, "the mobile article has no body container (#imageCollectDiv)")
-    if not len(body[0]) and not body[0].text:
+    if not len(body) and not body.text:
         return Failure("drift", url, "the body container (#imageCollectDiv) is empty")
     without_scripts(frame[0])
     posted_at = article_date(text_of(first(_DATE(frame[0]))))
@@ -112,7 +114,7 @@ def _article(page: Element, board_id: int, post_id: int, url: str) -> Article | 
         post_id=post_id,
         category=None,
         title="",
-        body=body_of(body[0]),
+        body=body_of(body),
         posted_at=posted_at,
         views=number_after("조회", hit) or number_in(hit),
         recommends=number_after("추천", hit),

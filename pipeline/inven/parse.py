@@ -5,6 +5,7 @@ can't be read, or an article without its body container, is `drift`, never an em
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -14,10 +15,12 @@ from pipeline import boards
 from pipeline.inven.dates import article_date, list_hints
 from pipeline.inven.markup import (
     Element,
+    all_below,
     body_of,
     category_of,
     css,
     guarded,
+    is_a,
     line_of,
     no_frame,
     number_after,
@@ -29,12 +32,9 @@ from pipeline.inven.markup import (
 )
 from pipeline.inven.records import GONE_UNEXPLAINED, Article, Failure, ListPage, ListRow
 
-_LISTS = [css(place) for place in ("#new-board .board-list table", ".board-list table", "#new-board table")]
-_TITLE_TEXTS = etree.XPath(
-    ".//text()[not(ancestor::span[contains(concat(' ', @class, ' '), ' category ')"
-    " or contains(@class, 'con-comment') or contains(@class, 'icon') or contains(@class, 'board-img')])]",
-    smart_strings=False,
-)
+_BOARD, _FRAME, _TABLE = is_a(id="new-board"), is_a(name="board-list"), is_a("table")
+_LISTS = ((_BOARD, _FRAME, _TABLE), (_FRAME, _TABLE), (_BOARD, _TABLE))
+_TITLE_NODES = 500  # elements that a title is read from; a real one has two or three
 _ARTICLE = css("#tbArticle, .articleTitle, .articleSubject, .articleDate, .articleContent, .contentBody")
 # One look at the page finds every part of an article; each part by itself would be a look of its own.
 _PARTS = etree.XPath(
@@ -61,13 +61,13 @@ def parse_article(content: bytes, *, board_id: int, post_id: int, url: str) -> A
 
 
 def _list(page: Element, board_id: int, number: int, fetched_at: datetime, url: str) -> ListPage | Failure:
-    table = next(filter(None, (place(page) for place in _LISTS)), None)
+    table = next((found for steps in _LISTS for found in all_below(page, *steps)), None)
     if table is None:
         return no_frame(page, url) or Failure("drift", url, "there is no post list (#new-board) on the page")
-    without_scripts(table[0])
+    without_scripts(table)
     rows: dict[int, ListRow] = {}
     notices = unread = 0
-    for tr in table[0].iter("tr"):
+    for tr in table.iter("tr"):
         cells = _cells_of(tr)
         if "notice" in (tr.get("class") or "").split() or text_of(cells.get("num")) == "공지":
             notices += 1
@@ -119,7 +119,7 @@ def _row(cells: dict[str, Element], board_id: int, url: str) -> ListRow | None:
 def _subject(link: Element, board_id: int) -> tuple[str | None, str]:
     """Category and title of a list row's link."""
     label = _within(link, "span", "category")
-    title = line_of("".join(_TITLE_TEXTS(link)))
+    title = line_of("".join(_title_texts(link)))
     if label is not None:
         return category_of(text_of(label)), title
     # A title may begin with a bracket of the writer's own, so without the span only a known label counts.
@@ -127,6 +127,28 @@ def _subject(link: Element, board_id: int) -> tuple[str | None, str]:
     if match and boards.job_of_category(board_id, match[1]) is not None:
         return match[1], title[match.end() :].strip()
     return None, title
+
+
+def _title_texts(link: Element) -> Iterator[str]:
+    """The texts of a link without those of its label and badges. Looks at each element once."""
+    stack: list[tuple[Element, bool]] = [(link, False)]
+    seen = 0
+    while stack and seen < _TITLE_NODES:
+        element, left = stack.pop()
+        if left:
+            yield element.tail or ""
+            continue
+        seen += 1
+        if element is not link:
+            stack.append((element, True))
+        if isinstance(element.tag, str) and not _is_badge(element):
+            yield element.text or ""
+            stack.extend((child, False) for child in reversed(element))
+
+
+def _is_badge(element: Element) -> bool:
+    names = (element.get("class") or "") if element.tag == "span" else ""
+    return "category" in names.split() or any(part in names for part in ("con-comment", "icon", "board-img"))
 
 
 # --- article ------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Literal
 GONE_SAID = "the site says that the page cannot be found"
 GONE_UNEXPLAINED = "there is no article on the page, and nothing that says why"
 
-FailureKind = Literal["gone", "login", "drift", "refused", "unavailable"]
+FailureKind = Literal["gone", "login", "drift", "excess", "refused", "unavailable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ class Failure:
     """A page that gave no record, and why.
 
     gone: deleted, or never there. login: shown to members only. drift: the markup is not the one we know, or
-    the answer is not a page. refused: HTTP 403 or 429 to the last. unavailable: no answer to any attempt.
+    the answer is not a page. excess: more markup than any post has (`pipeline.inven.markup`); it is not asked for
+    again. refused: HTTP 403 or 429 to the last. unavailable: no answer to any attempt.
     `content` is the answer as it came, for quarantine.
     """
 

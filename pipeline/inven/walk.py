@@ -142,6 +142,9 @@ class Walk(Listing):
         if result.kind == "gone" and result.detail != GONE_UNEXPLAINED:
             self._settle_gone(row.post_id, result)
             return
+        if result.kind == "excess":  # one writer's doing, and not the site's
+            self._settle_excess(row.post_id, result)
+            return
         self._odd += 1
         if result.kind == "gone":
             self._doubtful.append((row.post_id, result))
@@ -230,6 +233,12 @@ class Walk(Listing):
         self._gone += 1
         self._settled.add(post_id)
         self._store.record_failure(self._board, post_id, failure.url, "gone", failure.detail)
+
+    def _settle_excess(self, post_id: int, failure: Failure) -> None:
+        self._failed += 1
+        self._settled.add(post_id)
+        self._store.record_failure(self._board, post_id, failure.url, failure.kind, failure.detail)
+        log.error("%s: %s; it is left out", failure.url, failure.detail)  # not kept: it may be megabytes of rubbish
 
     def _settle_silent(self) -> None:
         for post_id, failure in self._silent:

@@ -26,7 +26,7 @@ class Collected(Database):
     """What the crawler asks of the live database. Every method is one transaction."""
 
     def known_posts(self, board_id: int, post_ids: Sequence[int], *, gone: bool = True) -> set[int]:
-        """Which of these post ids of a board are stored, or (with `gone`) recorded as gone for good."""
+        """Which of these post ids of a board are stored, or (with `gone`) recorded as never to be read."""
         found: set[int] = set()
         with self.reading() as connection:
             for batch in batches(post_ids):
@@ -35,7 +35,9 @@ class Collected(Database):
                 if gone:
                     table = crawl_failures
                     query = select(table.c.post_id).where(
-                        table.c.board_id == board_id, table.c.post_id.in_(batch), table.c.kind == "gone"
+                        table.c.board_id == board_id,
+                        table.c.post_id.in_(batch),
+                        table.c.kind.in_(("gone", "excess")),
                     )
                     found.update(connection.scalars(query))
         return found

@@ -148,7 +148,7 @@ crawl_failures = Table(
     Column("board_id", Integer, nullable=False),
     Column("post_id", Integer, nullable=False),  # 0 = the board's list
     Column("url", Text, nullable=False),
-    Column("kind", String(20), nullable=False),  # gone, login, drift, unavailable
+    Column("kind", String(20), nullable=False),  # gone, login, drift, excess, unavailable
     Column("detail", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("first_at", String(25), nullable=False),
