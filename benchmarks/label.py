@@ -66,9 +66,7 @@ def slots() -> list[Row]:
             prompt = load_prompt("mood-1")
             for text in texts(FEW):
                 messages: Any = prompt.messages(text)
-                one.chat.completions.create(
-                    model="slots", messages=messages, **decoding("logprobs", prompt.words, False)
-                )
+                one.chat.completions.create(model="slots", messages=messages, **decoding("logprobs", prompt.words))
             single = utilisation(url, FEW)
             ours(url, texts(MANY))
             used = utilisation(url, MANY)

@@ -151,7 +151,7 @@ async def _label_and_freeze(
     long); a server that does not answer, or is not to be trusted now, ends it.
     """
     logger, first = get_run_logger(), None
-    setup = setup_of(settings.load(), settings.params("label"))
+    setup = setup_of(settings.load(), read_section("label"))
     for number in numbers:
         if failure := waiting(store, number, setup):
             until = clock.iso(next_attempt(failure))
