@@ -124,7 +124,7 @@ def test_what_needs_a_word_more_says_so(module: str, arguments: tuple[str, ...])
 
 def named_in(text: str) -> set[str]:
     """Modules of ours that a text calls: `python -m a.b`, or "-m", "a.b" in a list."""
-    words = re.findall(r"""-m["']?,?\s+["']?([a-z_]+(?:\.[a-z_]+)*)(?!\.?[\w{$])""", text)
+    words = re.findall(r"""-m["']?,?\s+["']?([a-z_]+(?:\.[a-z_]+)*)(?!\.?[\w{$\\])""", text)
     return {word for word in words if word.split(".")[0] in PACKAGES}
 
 
