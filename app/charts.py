@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from app.cloud import lean_name
+from pipeline.addresses import is_on_the_site
 from pipeline.boards import GROUPS, JOBS
 from pipeline.labels import NEGATIVE, NEUTRAL, POSITIVE, SENTIMENTS
 from pipeline.serve.keywords import Keyword
@@ -139,8 +140,11 @@ def newest(frame: pl.DataFrame, limit: int = 30) -> pl.DataFrame:
 
 
 def link(url: str, name: str) -> str:
-    """A Markdown link, nothing when the address is not a plain one."""
-    return f"[{name}]({url})" if _ADDRESS.fullmatch(url) else ""
+    """A Markdown link, nothing when the address is not a plain one or leads away from the site.
+
+    Databases hold addresses that were imported before hosts were checked.
+    """
+    return f"[{name}]({url})" if _ADDRESS.fullmatch(url) and is_on_the_site(url) else ""
 
 
 def keyword_table(rows: Sequence[Keyword]) -> pl.DataFrame:

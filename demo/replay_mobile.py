@@ -47,7 +47,7 @@ def mobile_article_page(post: ReplayPost) -> str:
     category = f'<span class="in-cate">{escape(post.category)}</span>' if post.category else ""
     return whole_page(
         post.title,
-        f'<section class="mo-board-view"><h2>{category}<span class="subject">{escape(post.title)}</span></h2>'
+        f'<section class="mo-board-view"><h2 id="articleSubject">{category} {escape(post.title)}</h2>'
         f'<div class="nick"><span class="layerNickName">{NICKNAME}{post.post_id % 1000}</span></div>'
         f'<div class="date">{post.posted_at.astimezone(KST):%Y-%m-%d %H:%M:%S}</div>'
         f'<div class="hit">조회 <span>{post.views:,}</span> 추천 <span>{post.recommends}</span></div>'

@@ -210,13 +210,15 @@ class _Run:
 
 _NOTHING = {"pages": 0, "new": 0, "known": 0, "gone": 0, "failed": 0, "comments": 0, "seconds": 0.0}
 # Prefect's page shows the columns of a table's first row, so that every row has all of them.
-_COLUMNS = ("board", *_NOTHING, "new categories", "visit", "problem")
+_COLUMNS = ("board", *_NOTHING, "new categories", "odd pages", "visit", "problem")
 
 
 def _figures(report: BoardReport) -> dict[str, Any]:
     figures = {name: getattr(report, name) for name in _NOTHING}
-    categories = ", ".join(report.new_categories)
-    return figures | {"seconds": round(report.seconds, 1), "new categories": categories}
+    words = {"new categories": ", ".join(report.new_categories), "odd pages": ""}
+    if report.odd:
+        words["odd pages"] = f"{report.odd}, the first {report.remark}"[:300]
+    return figures | {"seconds": round(report.seconds, 1)} | words
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 from pipeline.settings import INVEN, INVEN_MOBILE
 
 HOSTS = frozenset({"inven.co.kr", *(urlsplit(site).hostname for site in (INVEN, INVEN_MOBILE))})
+_HERE = frozenset({"127.0.0.1", "localhost", "::1"})
 LARGEST = 2**31 - 1  # what an integer column of the database holds
 
 # A path may begin with where a site's pages stand: the replay serves its mobile site below /m.
@@ -45,6 +46,15 @@ def post_of(link: str, page: str = INVEN) -> tuple[int, int] | None:
         if re.fullmatch(r"[0-9]{1,9}", board) and re.fullmatch(r"[0-9]{1,10}", post):
             return _ids(board, post)
     return None
+
+
+def is_on_the_site(address: str) -> bool:
+    """Whether an address that was stored stands on Inven, or on this machine: there a replay of it is served."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # not an address
+        return False
+    return parts.scheme in ("http", "https") and parts.hostname in HOSTS | _HERE
 
 
 def _ids(board: str, post: str) -> tuple[int, int] | None:

@@ -81,12 +81,15 @@ def _page(document: Any, url: str) -> CommentPage | Failure:
             elif comment.text:  # a sticker alone has none
                 found.setdefault(number, comment)
     if unread * 2 > rows:
-        return Failure("drift", url, f"{unread} of {rows} comments have no date (o_date) or text (o_comment)")
+        return Failure(
+            "drift", url, f"{unread} of {rows} comments have no date (o_date, o_datetime) or text (o_comment)"
+        )
     return CommentPage(tuple(found.values()), tuple(collapsed[:MOST_BLOCKS]))
 
 
 def _comment(item: dict[str, Any], number: int, above: int) -> Comment | None:
-    posted_at = article_date(str(item.get("o_date", "")))
+    dates = (article_date(str(item.get(name, ""))) for name in ("o_date", "o_datetime"))
+    posted_at = next(filter(None, dates), None)
     if posted_at is None or "o_comment" not in item:
         return None
     try:

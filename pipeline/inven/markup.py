@@ -5,7 +5,7 @@ parsers takes seconds at the very worst, beyond them the page is a Failure of th
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from lxml import etree
@@ -41,6 +41,11 @@ MOST_ELEMENTS = 50_000
 MOST_ATTRIBUTES = 200  # of one element
 DEEPEST = 250
 _HARMLESS = 8 * 1024  # bytes; too few to cost much, whatever they say
+
+_MOST_BODIES = 5  # containers of an article that are looked at
+_TITLE_NODES = 500  # elements that a title is read from; a real one has two or three
+_LABELS = frozenset({"category", "in-cate"})
+_BADGES = ("con-comment", "icon", "board-img")
 
 Element = Any  # lxml's; its own type checks are no use here
 _Record = TypeVar("_Record")
@@ -181,6 +186,45 @@ def body_of(root: Any) -> str:
     # A block's last <br> draws no line of its own, and neighbouring edges make one line end.
     text = re.sub(rf" *{_BREAK}? *{_BLOCK}[ {_BLOCK}]*", _BREAK, "".join(parts))
     return normalise(text)
+
+
+def body_among(found: Sequence[Element]) -> tuple[Element, str, str]:
+    """Of an article's containers (on most pages one) the first with text, its text, and a remark if others come before.
+
+    Without text in any, the first that holds anything: pictures.
+    """
+    texts = [(element, body_of(element)) for element in found[:_MOST_BODIES]]
+    filled = next((pair for pair in texts if pair[1]), None)
+    element, text = filled or next((pair for pair in texts if len(pair[0]) or pair[0].text), texts[0])
+    if element is found[0]:
+        return element, text, ""
+    return element, text, f"{len(found)} body containers, the first of them without text: the first with text counts"
+
+
+def title_of(element: Element) -> str:
+    """The text of a title on one line, without its label and badges. Looks at each element once."""
+    return line_of("".join(_title_texts(element)))
+
+
+def _title_texts(title: Element) -> Iterator[str]:
+    stack: list[tuple[Element, bool]] = [(title, False)]
+    seen = 0
+    while stack and seen < _TITLE_NODES:
+        element, left = stack.pop()
+        if left:
+            yield element.tail or ""
+            continue
+        seen += 1
+        if element is not title:
+            stack.append((element, True))
+        if isinstance(element.tag, str) and not _is_badge(element):
+            yield element.text or ""
+            stack.extend((child, False) for child in reversed(element))
+
+
+def _is_badge(element: Element) -> bool:
+    names = (element.get("class") or "") if element.tag == "span" else ""
+    return not _LABELS.isdisjoint(names.split()) or any(part in names for part in _BADGES)
 
 
 def _flat(text: str | None) -> str:

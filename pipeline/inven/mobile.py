@@ -1,19 +1,20 @@
 """Inven's mobile pages as records: the second source when the PC pages have changed. Never raises, fails closed.
 
 Only markup that others have seen on real pages is read. The list: every selector, on a saved page (40 rows, 3 notices
-outside the list). The article: frame, date, hits and body container, and the sentence of a page that is gone. Where an
-article has its title and its category is not known, so both are left empty here: the list's row has them. Not seen on
-a real page either: the names 조회 and 추천 in the article's hits (without them the first number counts as views).
+outside the list). The article: frame, date, hits and body container, the title with the category inside it, and the
+sentence of a page that is gone. A title that stands elsewhere is left empty: the list's row has it, and the category.
+Not seen on a real page: the names 조회 and 추천 in the article's hits (without them the first number counts as views).
 """
 
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 
 from pipeline.inven.dates import article_date, list_hints
 from pipeline.inven.markup import (
     Element,
     all_below,
-    body_of,
+    body_among,
     category_of,
     css,
     first,
@@ -25,6 +26,7 @@ from pipeline.inven.markup import (
     page_of,
     post_id_of,
     text_of,
+    title_of,
     without_scripts,
 )
 from pipeline.inven.records import GONE_UNEXPLAINED, Article, Failure, ListPage, ListRow
@@ -41,6 +43,7 @@ _RECO = css("span.reco")
 _COMMENTS = (is_a("a", name="com-btn"), is_a("span", name="num"))
 _ARTICLE = css("section.mo-board-view")
 _BODY = (is_a("div", name="bbs-con"), is_a(id="imageCollectDiv"))
+_TITLE = css("h2#articleSubject")
 _DATE = css("div.date")
 _HIT = css("div.hit")
 
@@ -99,9 +102,10 @@ def _article(page: Element, board_id: int, post_id: int, url: str) -> Article | 
     frame = _ARTICLE(page)
     if not frame:
         return no_frame(page, url) or Failure("gone", url, GONE_UNEXPLAINED)
-    body = next(all_below(frame[0], *_BODY), None)
-    if body is None:
+    bodies = list(islice(all_below(frame[0], *_BODY), 5))
+    if not bodies:
         return Failure("drift", url, "the mobile article has no body container (#imageCollectDiv)")
+    body, text, remark = body_among(bodies)
     if not len(body) and not body.text:
         return Failure("drift", url, "the body container (#imageCollectDiv) is empty")
     without_scripts(frame[0])
@@ -109,13 +113,15 @@ def _article(page: Element, board_id: int, post_id: int, url: str) -> Article | 
     if posted_at is None:
         return Failure("drift", url, "the mobile article has no date (div.date)")
     hit = text_of(first(_HIT(frame[0])))
+    heading = first(_TITLE(page))
     return Article(
         board_id=board_id,
         post_id=post_id,
-        category=None,
-        title="",
-        body=body_of(body),
+        category=None if heading is None else category_of(text_of(first(_CATEGORY(heading)))),
+        title="" if heading is None else title_of(heading),
+        body=text,
         posted_at=posted_at,
         views=number_after("조회", hit) or number_in(hit),
         recommends=number_after("추천", hit),
+        remark=remark,
     )

@@ -5,7 +5,6 @@ can't be read, or an article without its body container, is `drift`, never an em
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,7 +15,7 @@ from pipeline.inven.dates import article_date, list_hints
 from pipeline.inven.markup import (
     Element,
     all_below,
-    body_of,
+    body_among,
     category_of,
     css,
     guarded,
@@ -28,18 +27,19 @@ from pipeline.inven.markup import (
     page_of,
     post_id_of,
     text_of,
+    title_of,
     without_scripts,
 )
 from pipeline.inven.records import GONE_UNEXPLAINED, Article, Failure, ListPage, ListRow
 
 _BOARD, _FRAME, _TABLE = is_a(id="new-board"), is_a(name="board-list"), is_a("table")
 _LISTS = ((_BOARD, _FRAME, _TABLE), (_FRAME, _TABLE), (_BOARD, _TABLE))
-_TITLE_NODES = 500  # elements that a title is read from; a real one has two or three
 _ARTICLE = css("#tbArticle, .articleTitle, .articleSubject, .articleDate, .articleContent, .contentBody")
 # One look at the page finds every part of an article; each part by itself would be a look of its own.
 _PARTS = etree.XPath(
     "descendant::*[contains(@class, 'article') or @id = 'powerbbsContent' or @id = 'bbsRecommendNum1']"
 )
+_MOST_PARTS = 5  # elements of one name: templates repeat some, the first of them empty
 _OG_TITLE = css("meta[property='og:title']")
 _LABEL = re.compile(r"\s*\[([^\[\]]{1,30})\]")
 
@@ -119,7 +119,7 @@ def _row(cells: dict[str, Element], board_id: int, url: str) -> ListRow | None:
 def _subject(link: Element, board_id: int) -> tuple[str | None, str]:
     """Category and title of a list row's link."""
     label = _within(link, "span", "category")
-    title = line_of("".join(_title_texts(link)))
+    title = title_of(link)
     if label is not None:
         return category_of(text_of(label)), title
     # A title may begin with a bracket of the writer's own, so without the span only a known label counts.
@@ -129,74 +129,59 @@ def _subject(link: Element, board_id: int) -> tuple[str | None, str]:
     return None, title
 
 
-def _title_texts(link: Element) -> Iterator[str]:
-    """The texts of a link without those of its label and badges. Looks at each element once."""
-    stack: list[tuple[Element, bool]] = [(link, False)]
-    seen = 0
-    while stack and seen < _TITLE_NODES:
-        element, left = stack.pop()
-        if left:
-            yield element.tail or ""
-            continue
-        seen += 1
-        if element is not link:
-            stack.append((element, True))
-        if isinstance(element.tag, str) and not _is_badge(element):
-            yield element.text or ""
-            stack.extend((child, False) for child in reversed(element))
-
-
-def _is_badge(element: Element) -> bool:
-    names = (element.get("class") or "") if element.tag == "span" else ""
-    return "category" in names.split() or any(part in names for part in ("con-comment", "icon", "board-img"))
-
-
 # --- article ------------------------------------------------------------------------------------------
 
 
 def _article(page: Element, board_id: int, post_id: int, url: str) -> Article | Failure:
     parts = _parts_of(page)
-    body = parts.get("powerbbsContent")
-    if body is None:
+    if "powerbbsContent" not in parts:
         if _ARTICLE(page):
             return Failure("drift", url, "the article has no body container (#powerbbsContent)")
         return no_frame(page, url) or Failure("gone", url, GONE_UNEXPLAINED)
+    body, text, remark = body_among(parts["powerbbsContent"])
     if not len(body) and not body.text:
         # A post of pictures only has their elements here; nothing at all is a body that comes by script.
         return Failure("drift", url, "the body container (#powerbbsContent) is empty")
     without_scripts(page)
-    posted_at = article_date(text_of(parts.get("articleDate")))
+    posted_at = article_date(_said(parts, "articleDate"))
     if posted_at is None:
         return Failure("drift", url, "the article has no date (.articleDate)")
-    category = category_of(text_of(parts.get("articleCategory")))
-    heading = parts.get("h1")
-    title = text_of(heading) or line_of(next((meta.get("content") or "" for meta in _OG_TITLE(page)), ""))
+    category = category_of(_said(parts, "articleCategory"))
+    title = _said(parts, "h1") or line_of(next((meta.get("content") or "" for meta in _OG_TITLE(page)), ""))
     if category is not None:
         title = title.removeprefix(f"[{category}]").strip()
-    if heading is None and not title:
+    if "h1" not in parts and not title:
         return Failure("drift", url, "the article has no title (.articleTitle h1)")
-    hit = text_of(parts.get("articleHit"))
+    hit = _said(parts, "articleHit")
     return Article(
         board_id=board_id,
         post_id=post_id,
         category=category,
         title=title,
-        body=body_of(body),
+        body=text,
         posted_at=posted_at,
         views=number_after("조회", hit),
-        recommends=number_in(text_of(parts.get("bbsRecommendNum1"))) or number_after("추천", hit),
+        recommends=number_in(_said(parts, "bbsRecommendNum1")) or number_after("추천", hit),
+        remark=remark,
     )
 
 
-def _parts_of(page: Element) -> dict[str, Element]:
-    """The first element of each class and id that an article's parts have, and the heading as `h1`."""
-    parts: dict[str, Element] = {}
+def _parts_of(page: Element) -> dict[str, list[Element]]:
+    """The first elements of each class and id that an article's parts have, and the heading as `h1`."""
+    parts: dict[str, list[Element]] = {}
     for element in _PARTS(page):
-        names = [*(element.get("class") or "").split(), element.get("id") or ""]
+        names = {*(element.get("class") or "").split(), element.get("id") or ""}
         for name in names:
-            parts.setdefault(name, element)
+            same = parts.setdefault(name, [])
+            if len(same) < _MOST_PARTS:
+                same.append(element)
         if "h1" not in parts and ("articleTitle" in names or "articleSubject" in names):
             heading = next(element.iter("h1"), None)
             if heading is not None:
-                parts["h1"] = heading
+                parts["h1"] = [heading]
     return parts
+
+
+def _said(parts: dict[str, list[Element]], name: str) -> str:
+    """The text of the first such element that has any."""
+    return next(filter(None, map(text_of, parts.get(name, []))), "")

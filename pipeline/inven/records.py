@@ -44,7 +44,10 @@ class ListPage:
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """One post. `body` is "" when it has only pictures; `posted_at` is aware, KST."""
+    """One post. `body` is "" when it has only pictures; `posted_at` is aware, KST.
+
+    `remark` says what was odd about the page although it could be read, "" when nothing was.
+    """
 
     board_id: int
     post_id: int
@@ -54,6 +57,7 @@ class Article:
     posted_at: datetime
     views: int
     recommends: int
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

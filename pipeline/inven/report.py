@@ -11,7 +11,8 @@ class BoardReport:
 
     `stopped` says why a walk ended early ("" if it did not). `complete` is False when `max_pages` ended it
     above the last walk's end: posts between are found by a backfill. `drift` names the first PC page that has changed
-    while the mobile site helps out. `new_categories` are labels that the domain's table does not know.
+    while the mobile site helps out. `odd` counts pages that could be read although something was odd about them, and
+    `remark` says what it was on the first. `new_categories` are labels that the domain's table does not know.
     """
 
     board: int
@@ -26,6 +27,8 @@ class BoardReport:
     drift: str = ""
     comments: int = 0
     new_categories: tuple[str, ...] = ()
+    odd: int = 0
+    remark: str = ""
 
     def __str__(self) -> str:
         text = (
@@ -39,6 +42,8 @@ class BoardReport:
             text += f"; {self.comments} new comments"
         if self.new_categories:
             text += f"; new categories: {', '.join(self.new_categories)}"
+        if self.odd:
+            text += f"; {self.odd} odd pages, the first {self.remark}"
         if self.drift:
             text += f"; changed: {self.drift}"
         return f"{text}; stopped: {self.stopped}" if self.stopped else text

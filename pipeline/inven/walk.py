@@ -35,6 +35,7 @@ class Walk(Listing):
         self._silent: list[tuple[int, Failure]] = []  # the last posts, if none of them had any answer
         self._articles = self._new = self._gone = self._comments = 0
         self._new_categories: list[str] = []
+        self._remarks: list[str] = []  # on pages that could be read all the same
 
     def report(self) -> BoardReport:
         """The walk so far."""
@@ -51,6 +52,8 @@ class Walk(Listing):
             drift=self._drift,
             comments=self._comments,
             new_categories=tuple(self._new_categories),
+            odd=len(self._remarks),
+            remark=next(iter(self._remarks), ""),
         )
 
     # --- older pages ------------------------------------------------------------------------------
@@ -137,6 +140,9 @@ class Walk(Listing):
             self._articles += 1
             self._odd = 0
             self._settle_doubtful(proven=True)
+            if result.remark:
+                self._remarks.append(f"{url}: {result.remark}")
+                log.warning("%s: %s", url, result.remark)
             self._read.append(self._post(result, row, url))
             return
         if result.kind == "gone" and result.detail != GONE_UNEXPLAINED:

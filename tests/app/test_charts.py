@@ -56,7 +56,14 @@ def test_nothing_at_all_is_a_frame_too():
 
 
 def test_newest_shows_titles_as_they_are_and_links_only_plain_addresses():
-    hostile = "javascript:alert(1)", "https://x/](javascript:alert(1))", "https://x/a b", "https://x/<b>"
+    site = "https://www.inven.co.kr"
+    hostile = (
+        "javascript:alert(1)",
+        f"{site}/](javascript:alert(1))",
+        f"{site}/a b",
+        f"{site}/<b>",
+        "https://x.example/a",
+    )
     rows = [row(title="**굵게** <b>", post_id=9)]
     rows += [row(url=url, posted_at="2026-11-21T00:00:00+09:00") for url in hostile]
     table = charts.newest(charts.posts_frame(rows)).to_dicts()
@@ -68,7 +75,7 @@ def test_newest_shows_titles_as_they_are_and_links_only_plain_addresses():
         "작성": "11-22 14:03",
         "원문": "[보기](https://www.inven.co.kr/board/maple/2295/1)",
     }
-    assert [entry["원문"] for entry in table[1:]] == [""] * 4
+    assert [entry["원문"] for entry in table[1:]] == [""] * len(hostile)
 
 
 def test_keyword_table_names_the_mood_beside_its_number():

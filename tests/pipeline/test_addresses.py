@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.addresses import post_address, post_of
+from pipeline.addresses import is_on_the_site, post_address, post_of
 
 PC, MOBILE = "https://www.inven.co.kr", "https://m.inven.co.kr"
 LIST = f"{PC}/board/maple/2294?p=3"
@@ -54,3 +54,22 @@ def test_the_address_that_we_keep_leads_back() -> None:
 )
 def test_links(link: str, found: tuple[int, int] | None) -> None:
     assert post_of(link, LIST) == found
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (f"{PC}/board/maple/2294/7", True),
+        (f"{MOBILE}/board/maple/2294/7?p=3", True),
+        ("http://127.0.0.1:8100/board/maple/2294/7", True),
+        ("https://elsewhere.example/board/maple/2294/7", False),
+        ("https://www.inven.co.kr.evil.example/board/maple/2294/7", False),
+        ("https://www.inven.co.kr@evil.example/board/maple/2294/7", False),
+        ("javascript://www.inven.co.kr/%0aalert(1)", False),
+        ("/board/maple/2294/7", False),
+        ("https://[half", False),
+        ("", False),
+    ],
+)
+def test_what_may_be_shown_as_a_link(address: str, shown: bool) -> None:
+    assert is_on_the_site(address) is shown

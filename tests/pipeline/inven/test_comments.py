@@ -85,6 +85,23 @@ def test_rows_without_a_word_are_left_out() -> None:
     assert NICKNAME not in repr(page_)
 
 
+@pytest.mark.parametrize(
+    "dates",
+    [
+        {"o_datetime": "2026-06-27 02:48:09"},
+        {"o_date": "06-27", "o_datetime": "2026-06-27 02:48:09"},
+        {"o_date": None, "o_datetime": "2026-06-27 02:48:09"},
+        {"o_date": "2026-06-27 02:48:09", "o_datetime": ""},
+        {"o_date": "2026-06-27 02:48:09", "o_datetime": "2026-06-27 02:48"},
+    ],
+)
+def test_the_date_stands_in_either_of_two_places(dates: dict[str, Any]) -> None:
+    row = item("글")
+    del row["o_date"]
+    (comment,) = read(row | dates).comments
+    assert comment.posted_at.isoformat() == "2026-06-27T02:48:09+09:00"
+
+
 def test_no_comments_has_no_list_at_all() -> None:
     assert parse_comments(json.dumps(EMPTY).encode(), url="http://x") == CommentPage((), ())
 

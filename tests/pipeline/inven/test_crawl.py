@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 from starlette.responses import PlainTextResponse
 
-from demo.replay_pages import NICKNAME
+from demo.replay_pages import NICKNAME, article_page
 from demo.replay_posts import Draft, ReplayPost
 from pipeline.inven import quarantine
 from pipeline.inven.client import BoardBlocked, SiteUnavailable
@@ -126,6 +126,21 @@ def test_the_same_id_on_two_boards_is_two_posts(serve: Serve, store: Store) -> N
 
 def test_image_only_posts_are_kept_with_an_empty_body(serve: Serve, store: Store) -> None:
     assert walk(serve(timetable([Draft(BOARD, "히어로", "사진", "")])), store).new == 1
+
+
+def test_a_page_with_two_bodies_is_read_and_reported(serve: Serve, store: Store) -> None:
+    posts = timetable(drafts(4))
+    server = serve(posts)
+    odd = {path_of(post): article_page(post) for post in posts[1:3]}
+    twice = '<div id="powerbbsContent"></div><div id="powerbbsContent" '
+    server.fault = lambda path, count: (
+        page(odd[path].replace('<div id="powerbbsContent" ', twice)) if path in odd else None
+    )
+    report = walk(server, store)
+    assert (report.new, report.failed, report.odd) == (4, 0, 2)
+    assert f"2 odd pages, the first {server.url}{path_of(posts[1])}: 2 body containers" in str(report)
+    with store.reading() as connection:
+        assert all(connection.scalars(select(posts_table.c.body)))
 
 
 def test_crawl_page_stores_one_page_and_leaves_the_mark(serve: Serve, store: Store) -> None:

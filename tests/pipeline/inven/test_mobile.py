@@ -62,9 +62,41 @@ def test_the_replays_mobile_pages_are_read_back_as_written() -> None:
     for post in posts[:6]:
         article = read_article(mobile_article_page(post))
         assert isinstance(article, Article)
-        assert (article.title, article.body, article.posted_at) == ("", post.body, post.posted_at)
+        assert (article.title, article.body, article.posted_at) == (post.title, post.body, post.posted_at)
+        assert article.category == post.category
         assert (article.views, article.recommends) == (post.views, post.recommends)
         assert NICKNAME not in repr((article, result))
+
+
+@pytest.mark.parametrize(
+    ("heading", "category", "title"),
+    [
+        (" id='articleSubject'><span class='in-cate'>[히어로]</span> [질문] 스펙 [3]", "히어로", "[질문] 스펙 [3]"),
+        (" id='articleSubject'><a href='#'><span class='in-cate'>아크(불독)</span></a>버프", "아크(불독)", "버프"),
+        (" id='articleSubject'>제목<span class='in-icon photo'>사진</span>", None, "제목"),
+        (" id='articleSubject'>", None, ""),
+        ("><span class='in-cate'>히어로</span>딴 곳", None, ""),  # the list's row has them
+    ],
+)
+def test_the_title_and_its_category_where_two_crawlers_have_seen_them(
+    heading: str, category: str | None, title: str
+) -> None:
+    (post,) = timetable(drafts(1))
+    before, after = mobile_article_page(post).split("<h2", 1)
+    article = read_article(f"{before}<h2{heading}</h2>{after.partition('</h2>')[2]}")
+    assert isinstance(article, Article)
+    assert (article.category, article.title, article.body) == (category, title, post.body)
+
+
+def test_of_two_bodies_the_one_with_text_is_read() -> None:
+    (post,) = timetable(drafts(1))
+    html = mobile_article_page(post).replace(
+        '<div id="imageCollectDiv">', '<div id="imageCollectDiv"></div><div id="imageCollectDiv">'
+    )
+    article = read_article(html)
+    assert isinstance(article, Article)
+    assert article.body == post.body
+    assert "2 body containers" in article.remark
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,43 @@ def test_deep_markup_is_no_recursion_error() -> None:
     assert result.kind == "excess"
 
 
+_EMPTY = "<div id='powerbbsContent'></div>"
+_PICTURE = "<div id='powerbbsContent'><img src='a.png'></div>"
+
+
+@pytest.mark.parametrize(
+    ("bodies", "text", "odd"),
+    [
+        (f"{_EMPTY}<div id='powerbbsContent'>본문</div>", "본문", True),
+        (f"{_PICTURE}<div id='powerbbsContent'>본문</div>", "본문", True),
+        (f"<div id='powerbbsContent'> <br></div>{_EMPTY}<div id='powerbbsContent'>본문</div>", "본문", True),
+        (f"<div id='powerbbsContent'>본문</div>{_EMPTY}", "본문", False),
+        ("<div id='powerbbsContent'>앞</div><div id='powerbbsContent'>뒤</div>", "앞", False),
+        (f"{_EMPTY}{_PICTURE}", "", True),
+        (_PICTURE, "", False),
+    ],
+)
+def test_of_two_bodies_the_one_with_text_is_read(bodies: str, text: str, odd: bool) -> None:
+    result = read_article(article_html().replace("<div id='powerbbsContent'>본문</div>", bodies))
+    assert isinstance(result, Article), result
+    assert (result.body, "body containers" in result.remark) == (text, odd)
+
+
+def test_two_empty_bodies_are_drift_as_one_is() -> None:
+    result = read_article(article_html().replace("<div id='powerbbsContent'>본문</div>", _EMPTY * 2))
+    assert isinstance(result, Failure)
+    assert "empty" in result.detail
+
+
+def test_other_parts_that_stand_twice_are_read_where_they_say_something() -> None:
+    empty = (
+        "<div class='articleTitle'><h1></h1></div><div class='articleDate'> </div><div class='articleCategory'></div>"
+    )
+    result = read_article(article_html(head=f"{empty}<div class='articleCategory'>[히어로]</div>"))
+    assert isinstance(result, Article), result
+    assert (result.category, result.posted_at.year) == ("히어로", 2026)
+
+
 @pytest.mark.parametrize(
     ("html", "kind", "detail"),
     [
