@@ -41,6 +41,7 @@ def settle() -> None:
     if not Path("prefect.toml").exists():
         return
     settings.export()
+    HOME.mkdir(mode=0o700, parents=True, exist_ok=True)  # Prefect makes no parents
     os.environ.setdefault("PREFECT_HOME", str(HOME.absolute()))
     os.environ.setdefault("PREFECT_PROFILES_PATH", str(PROFILES.absolute()))
     if PROFILES.exists():
