@@ -16,7 +16,6 @@ from pipeline.label.truncation import require_whole
 log = logging.getLogger(__name__)
 
 BYTES_A_CHAR = 4  # of UTF-8, at most
-DENSER = 2  # times the tokens of an ordinary post of the same length: no post looked at has more
 
 
 def room_for_post(profile: ServerProfile, prompt: Prompt) -> int | None:
@@ -40,7 +39,7 @@ async def require_room(server: Server, prompt: Prompt, texts: Sequence[str], max
     room = room_for_post(profile, prompt)
     most = max_chars * BYTES_A_CHAR
     if counted:
-        most = min(most, DENSER * counted.post)
+        most = min(most, counted.post)
     if room is None or most <= room:
         return
     suspects = [text for text in texts if len(text.encode()) > room]

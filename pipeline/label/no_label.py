@@ -26,6 +26,7 @@ class Kind(StrEnum):
     NO_MODEL = "no model"
     UNCLEAR_MODEL = "unclear model"  # several could be meant
     OTHER_MODEL = "other model"
+    CUT_QUESTION = "cut question"  # the server dropped a part of it without saying so
     WRONG_ADDRESS = "wrong address"
 
     @property
@@ -64,6 +65,7 @@ _FATAL = {
     Kind.NO_MODEL,
     Kind.UNCLEAR_MODEL,
     Kind.OTHER_MODEL,
+    Kind.CUT_QUESTION,
     Kind.WRONG_ADDRESS,
 }
 

@@ -189,7 +189,7 @@ class Server:
             )
         if reply.usage and reply.usage.prompt_tokens < self.least_tokens:
             raise NoLabel(
-                Kind.OVERFLOW,
+                Kind.CUT_QUESTION,
                 f"the server has cut the question: it counts {reply.usage.prompt_tokens:,} tokens, "
                 f"and the prompt alone has {self.least_tokens:,}",
             )

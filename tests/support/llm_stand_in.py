@@ -79,11 +79,11 @@ class StandIn:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                stand_in.headers.append(dict(self.headers))
+                stand_in.headers.append({name.lower(): value for name, value in self.headers.items()})
                 self._send(stand_in.pages.get(self.path, error(404, "Unexpected endpoint or method")))
 
             def do_POST(self) -> None:
-                stand_in.headers.append(dict(self.headers))
+                stand_in.headers.append({name.lower(): value for name, value in self.headers.items()})
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 if self.path in stand_in.posts:
                     stand_in.posted.append((self.path, request))

@@ -186,7 +186,7 @@ class Family:
                     f"The model seems to spend its answer on reasoning. Switch thinking off for it ({cls.quiet}) or "
                     "load one that does not think"
                 )
-            case Kind.OVERFLOW:
+            case Kind.OVERFLOW | Kind.CUT_QUESTION:
                 return f"Give it more context ({cls.more_context})"
             case Kind.WRONG_ADDRESS:
                 return "Set LLM_ENDPOINTS in .env to the server's address, for example http://127.0.0.1:1234/v1"
