@@ -110,6 +110,14 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[s
         file.writelines(csv_lines(rows, columns))
 
 
+def export_csv(path: Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """`write_csv` to a place that a person named. Raises DataFileError when nothing can be written there."""
+    try:
+        write_csv(path, rows, columns)
+    except OSError as error:
+        raise DataFileError(f"{path} can't be written: {error.strerror or error}") from None
+
+
 def read_csv(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV file of ours with at least these columns, as strings. Raises DataFileError."""
     return [row for _, row in read_rows(path, columns, separators=",")]

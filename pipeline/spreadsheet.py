@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline import errors
 from pipeline.errors import UserError
-from pipeline.files import formula_safe, read_csv, write_csv
+from pipeline.files import export_csv, formula_safe, read_csv
 
 
 class SameFile(UserError):
@@ -25,7 +25,7 @@ def copy(source: Path, target: Path) -> int:
     if target.exists() and target.samefile(source):
         raise SameFile(f"{target} is the file itself: give the copy another name")
     columns = list(rows[0]) if rows else []
-    write_csv(target, [{name: formula_safe(row[name]) for name in columns} for row in rows], columns)
+    export_csv(target, [{name: formula_safe(row[name]) for name in columns} for row in rows], columns)
     return len(rows)
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from pipeline import boards, clock, errors, settings
 from pipeline.addresses import LARGEST, post_address, post_of
-from pipeline.files import DataFileError, formula_safe, read_table, write_csv
+from pipeline.files import DataFileError, export_csv, formula_safe, read_table
 from pipeline.live.imported import Imported
 from pipeline.live.records import Post
 from pipeline.live.store import Store
@@ -71,7 +71,7 @@ def export_posts(store: Store, path: Path, *, for_spreadsheet: bool = False) -> 
             }
             yield {name: formula_safe(cell) for name, cell in cells.items()} if for_spreadsheet else cells
 
-    write_csv(path, rows(), COLUMNS)
+    export_csv(path, rows(), COLUMNS)
     return count
 
 

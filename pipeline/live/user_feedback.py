@@ -19,7 +19,7 @@ from typing import Any
 
 from pipeline import errors, settings
 from pipeline.errors import UserError
-from pipeline.files import formula_safe, read_rows, write_csv
+from pipeline.files import export_csv, formula_safe, read_rows
 from pipeline.labels import parse_label
 from pipeline.layout import BASE_COLUMNS, TEXT_ALIASES
 from pipeline.live.imported import Imported
@@ -66,7 +66,7 @@ def export_feedback(store: Store, path: Path, *, for_spreadsheet: bool = False) 
             text = formula_safe(row["text"]) if for_spreadsheet else row["text"]
             yield {"content": text} | {name: row[name] for name in COLUMNS[1:]}
 
-    write_csv(path, rows(), COLUMNS)
+    export_csv(path, rows(), COLUMNS)
     return count
 
 

@@ -31,5 +31,9 @@ def test_a_copy_of_a_frozen_file(tmp_path: Path) -> None:
     with pytest.raises(SameFile, match="give the copy another name"):
         copy(source, source)
     assert source.read_bytes() == before
+    with pytest.raises(DataFileError, match="can't be written: Is a directory"):
+        copy(source, tmp_path)
+    with pytest.raises(DataFileError, match="can't be written: File exists"):
+        copy(source, target / "below.csv")
     with pytest.raises(DataFileError, match="is missing"):
         copy(tmp_path / "none.csv", target)
