@@ -12,9 +12,10 @@ HELPERS = (
     "tests.app.reverse_proxy.",
     "tests.app.world.Running",
 )
-# Files that load TensorFlow, matplotlib or Prefect, serve the page, or write thousands of posts.
+# Files that load TensorFlow, matplotlib or Prefect, serve the page, call commands, or write thousands of posts.
 FILES = {
     "test_all_posts.py",
+    "test_commands.py",
     "test_crawl.py",
     "test_deep.py",
     "test_environment.py",
@@ -22,10 +23,12 @@ FILES = {
     "test_network.py",
     "test_pictures.py",
     "test_quality.py",
+    "test_score.py",
     "test_server.py",
     "test_token_cache.py",
     "test_train.py",
     "test_ui.py",
+    "test_user_feedback.py",
 }
 
 

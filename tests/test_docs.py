@@ -189,7 +189,7 @@ def test_make_alone_prints_every_target() -> None:
         ("test T=tests/pipeline/test_text.py", r"-m pytest -n0 tests/pipeline/test_text\.py$"),
         ("check", r"mypy(?s:.*)tables --check(?s:.*)tree --check(?s:.*)-m pytest -m "),
         ("fix", r"ruff format(?s:.*)benchmarks\.tables\n(?s:.*)tests\.support\.tree$"),
-        ("bench BENCH=gate", r"-m benchmarks\.gate$"),
+        ("bench BENCH=gate", r" benchmarks\.gate$"),
     ],
 )
 def test_make_runs(words: str, runs: str) -> None:

@@ -28,6 +28,7 @@ ROOMS = (
     "pipeline/inven",
     "pipeline/freeze",
     "pipeline/label",
+    "pipeline/label/servers",
     "pipeline/learn",
     "pipeline/model",
     "pipeline/serve",
