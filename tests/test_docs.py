@@ -57,6 +57,7 @@ WRONG = {
     f"{PYTHON} pipeline.live": "does nothing",
     "python -m flows.crawl --backfill many": "invalid int value",
     "python -m flows.crawl --nothing": "unrecognized arguments",
+    "python -m flows.crawl --backfil 200": "unrecognized arguments",
     "git checkout chunk-0007 && dvc pul": "dvc pul",
     "dvc repro --nothing": "dvc repro",
     "git chekcout main": "no command 'chekcout'",

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from tests.support import ROOT
 
@@ -133,27 +134,34 @@ def _has_parent(module: str) -> bool:
 
 
 def _parse(run: Callable[[], Any], argv: list[str]) -> None:
-    """Run a main until its parser has taken the arguments. Raises Wrong with the parser's words."""
-    original = argparse.ArgumentParser.parse_args
+    """Run a main until its parser has taken the arguments, not abbreviated. Raises Wrong with the parser's words."""
+    parse_args, parse_known_args = argparse.ArgumentParser.parse_args, argparse.ArgumentParser.parse_known_args
 
-    def parse_args(parser: argparse.ArgumentParser, *given: Any, **more: Any) -> Any:
-        original(parser, *given, **more)
+    def in_full(parser: argparse.ArgumentParser, *given: Any, **more: Any) -> Any:
+        parser.allow_abbrev = False
+        return parse_known_args(parser, *given, **more)
+
+    def then_stop(parser: argparse.ArgumentParser, *given: Any, **more: Any) -> Any:
+        parse_args(parser, *given, **more)
         raise _Parsed
 
     said = io.StringIO()
-    before = sys.argv
-    argparse.ArgumentParser.parse_args, sys.argv = parse_args, argv  # type: ignore[method-assign,assignment]
-    try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+    with (
+        mock.patch.object(argparse.ArgumentParser, "parse_known_args", in_full),
+        mock.patch.object(argparse.ArgumentParser, "parse_args", then_stop),
+        mock.patch.object(sys, "argv", argv),
+        contextlib.redirect_stderr(said),
+        contextlib.redirect_stdout(said),
+    ):
+        try:
             run()
-        raise Wrong(f"{' '.join(argv)}: its arguments were never parsed")
-    except _Parsed:
-        return
-    except SystemExit as end:
-        if end.code:
-            raise Wrong(said.getvalue().strip().splitlines()[-1] if said.getvalue() else str(end.code)) from None
-    finally:
-        argparse.ArgumentParser.parse_args, sys.argv = original, before  # type: ignore[method-assign]
+        except _Parsed:
+            return
+        except SystemExit as end:
+            if not end.code:  # --help
+                return
+            raise Wrong(said.getvalue().strip().rpartition("\n")[2] or str(end.code)) from None
+    raise Wrong(f"{' '.join(argv)}: its arguments were never parsed")
 
 
 def make(arguments: list[str]) -> None:
