@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pipeline.store import Store
 from tests.replay_server import START, ReplayServer, drafts, page, timetable
 
 from demo.replay_pages import article_page
@@ -15,6 +14,7 @@ from pipeline.inven.comments import CommentPage, parse_comments
 from pipeline.inven.mobile import parse_mobile_article, parse_mobile_list
 from pipeline.inven.parse import parse_article, parse_list
 from pipeline.inven.records import Article, Failure, ListPage
+from pipeline.live.store import Store
 from pipeline.text import normalise
 from tests.pipeline.inven.test_crawl import BOARD, folder_of, ids, path_of, stored, walk
 from tests.pipeline.inven.test_parse import HEAD, TAIL, article_html, row
