@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.replay_server import START, ReplayServer, drafts, page, timetable
+from tests.support.replay_server import START, ReplayServer, drafts, page, timetable
 
 from demo.replay_pages import article_page
 from pipeline.inven import comments, markup
