@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -40,6 +41,7 @@ from pipeline.live.tables import posts as posts_table
 
 FIRST = 5.0  # minutes until the first reading
 SETTLE = 200.0  # seconds: posts that were there this long before the end must be stored
+LOGIN = ("soak", secrets.token_hex())  # of the Prefect server that is watched
 VISIT_EVERY = 10.0  # seconds between a visitor's looks at the page
 STOP_WAIT = 180.0  # seconds until we help with the end
 STATES = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
@@ -84,7 +86,7 @@ def soak(place: Path, given: argparse.Namespace) -> list[Row]:
             wait(program, max(0.0, began + seconds - SETTLE - time.monotonic()))
             served = httpx.get(f"{inven_url}/_replay/state?all=1", trust_env=False, timeout=60).json()["ids"]
             wait(program, max(0.0, began + seconds - time.monotonic()))
-            runs = flow_runs(api)
+            runs = flow_runs(api, LOGIN)
         for minute in range(0, int(given.minutes) + 1, 5):
             print(f"minute {minute}: {rounded(watch.at(minute * 60))}", flush=True)
         for run in runs:
@@ -170,6 +172,7 @@ def up(place: Path, root: Path, inven_url: str, llm_url: str) -> Iterator[tuple[
         "DVC_SITE_CACHE_DIR": str(place / "dvc-site"),
         "INVEN_URL": inven_url,
         "LLM_ENDPOINTS": llm_url,
+        "PREFECT_API_AUTH_STRING": ":".join(LOGIN),
         "PREFECT_API_URL": api,
         "PREFECT_HOME": str(place / "prefect"),
     }

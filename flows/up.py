@@ -82,16 +82,19 @@ def main() -> int:
     given = parser.parse_args()
     here = settings.load()
     port = home.port()
-    home.login()
     if problems := missing(here, port):
         print("Maple Pulse can't start yet:", *(f"  - {problem}" for problem in problems), sep="\n", file=sys.stderr)
         return 1
     print("Everything is there.")
     if given.check:
         return 0
+    home.login()
     see_to_model(Repository(), lambda text: print(text, flush=True))
-    print(f"Page: http://{here.app_host}:{here.app_port}   Prefect: http://127.0.0.1:{port}   Ctrl-C stops all.")
+    host = f"[{here.app_host}]" if ":" in here.app_host else here.app_host
+    print(f"Page: http://{host}:{here.app_port}   Prefect: http://127.0.0.1:{port}   Ctrl-C stops all.")
     print(f"Prefect's page asks for a login: {home.PROFILES} has it, and nobody else can read that file.")
+    if (place := Path(os.environ.get("PREFECT_HOME", home.HOME)).absolute()) != home.HOME.absolute():
+        print(f"Prefect's records lie in {place} (PREFECT_HOME), with those of whoever else uses it.")
     return run_all()
 
 

@@ -9,10 +9,13 @@ import httpx
 STUCK = timedelta(minutes=10)
 
 
-def flow_runs(api: str) -> list[dict[str, Any]]:
-    """Every flow run that has begun or should have, oldest first, each with the name of its `flow`."""
+def flow_runs(api: str, login: tuple[str, str]) -> list[dict[str, Any]]:
+    """Every flow run that has begun or should have, oldest first, each with the name of its `flow`.
+
+    `login` is Prefect's user and password.
+    """
     found: list[dict[str, Any]] = []
-    with httpx.Client(base_url=api, timeout=60, trust_env=False) as client:
+    with httpx.Client(base_url=api, auth=login, timeout=60, trust_env=False) as client:
         flows = {flow["id"]: flow["name"] for flow in client.post("/flows/filter", json={}).raise_for_status().json()}
         while True:
             due = {"expected_start_time": {"before_": datetime.now().astimezone().isoformat()}}

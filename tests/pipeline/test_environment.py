@@ -96,6 +96,13 @@ def test_this_machine_is_never_reached_by_proxy(name: str, before: str, monkeypa
     assert through == (before != "*" and "http_" not in name.lower())
 
 
+def test_every_process_of_ours_and_its_children_say_so() -> None:
+    found = environment_of_a_child(https_proxy=PROXY, NO_PROXY="corp.example")
+    assert found["NO_PROXY"] == found["no_proxy"]
+    assert found["NO_PROXY"].startswith("corp.example,localhost,127.0.0.1,::1")
+    assert "NO_PROXY" not in environment_of_a_child()
+
+
 def test_the_lower_case_name_wins_and_both_say_the_same() -> None:
     found = spared_from_proxies({"http_proxy": PROXY, "no_proxy": "a.example", "NO_PROXY": "b.example"})
     assert found["no_proxy"] == found["NO_PROXY"]
