@@ -54,6 +54,7 @@ def freeze_chunk(repository: Repository, number: int, window: int) -> str:
         return tag
     rows = read_csv(labeled_path(name, repository.root), ("label", "posted_at"))
     counted = f"{len(rows):,} posts, {sum(bool(row['label']) for row in rows):,} labelled"
+    _bring_listed(repository)
     with repository.changing():
         before = _committed(repository)
         catalog = before.with_chunk(name, window, posted_times((*before.chunks, name), repository.root))
@@ -101,11 +102,12 @@ def freeze_archive(repository: Repository, store: Store, number: int, window: in
 
 
 def keep_window(repository: Repository, window: int, unfrozen: Sequence[int] = ()) -> None:
-    """Finish what a killed run began: the tag of its commit, the window, files that should have left.
+    """Finish what a killed run began: the tag of its commit, the window, files that should have come or left.
 
     `unfrozen`: chunks that are not frozen yet. What a killed run wrote of them goes too, unless it is whole.
     """
     repository.finish()
+    _bring_listed(repository)
     before = _committed(repository)
     newest = by_time(before.chunks, posted_times(before.chunks, repository.root))[-window:]
     if len(newest) < len(before.chunks):
@@ -177,6 +179,24 @@ def _bring(repository: Repository, store: Store, archive: str) -> None:
         write_archive(store, archive, repository.root)
 
 
+def _listed(catalog: Catalog) -> dict[Path, str]:
+    """The files that a catalog lists, and the stage that each is an output of."""
+    files = {raw_path(name): f"cut@{name}" for name in catalog.chunks}
+    files |= {labeled_path(name): f"label@{name}" for name in catalog.chunks}
+    files |= {labeled_path(name).with_suffix(".json"): f"label@{name}" for name in catalog.chunks}
+    return files | {archive_path(name): f"archive@{name}" for name in catalog.archives}
+
+
+def _bring_listed(repository: Repository) -> None:
+    """See that the files of the committed catalog are in the work tree: Git's switching of branches leaves them be.
+
+    What neither DVC's cache nor its remote has is left for training to say.
+    """
+    listed = _listed(_committed(repository))
+    missing = {path: stage for path, stage in listed.items() if not (repository.root / path).exists()}
+    repository.take_all(missing)
+
+
 def _sweep(repository: Repository) -> None:
     """Take files out of the work tree that are ours, frozen, and no longer listed by the committed catalog.
 
@@ -184,9 +204,7 @@ def _sweep(repository: Repository) -> None:
     what is listed holds their rows: members that were joined, and what was joined in vain.
     """
     catalog = _committed(repository)
-    listed = {raw_path(name) for name in catalog.chunks} | {archive_path(name) for name in catalog.archives}
-    listed |= {labeled_path(name) for name in catalog.chunks}
-    listed |= {labeled_path(name).with_suffix(".json") for name in catalog.chunks}
+    listed = _listed(catalog)
     archived = catalog.numbers("feedback")
     for folder in (RAW_CHUNKS, LABELED_CHUNKS, ARCHIVED_FEEDBACK):
         for path in sorted((repository.root / folder).glob("*_*.*")):

@@ -6,7 +6,7 @@ commits is `OWN_PATHS`, nothing else, ever. Nothing that a killed run had not co
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,7 @@ class Repository:
 
     def __init__(self, root: Path = Path()) -> None:
         self.root = root.resolve()
+        self._read: tuple[str, list[Commit]] = ("", [])  # the commits that a commit reaches never change
 
     def git(self, *arguments: str) -> str:
         """Standard output of a git command, stripped. Raises RepositoryError with git's own words."""
@@ -310,26 +311,30 @@ class Repository:
     def history(self) -> History:
         """The commits that HEAD reaches and all tags of ours, as they are now."""
         try:
-            self.git("rev-parse", "--quiet", "--verify", "HEAD")
+            head = self.git("rev-parse", "--quiet", "--verify", "HEAD")
         except RepositoryError:
-            lines = []  # a repository without a commit
-        else:
-            lines = self.git("log", "--topo-order", "--format=%H%x09%P%x09%s%x09", "HEAD").split("\n")
-        fields = (line.split("\t", 2) for line in lines)
-        commits = [Commit(id_, tuple(parents.split()), subject.strip()) for id_, parents, subject in fields]
+            head = ""  # a repository without a commit
+        if head != self._read[0]:
+            lines = self.git("log", "--topo-order", "--format=%H%x09%P%x09%s%x09", head).split("\n") if head else []
+            fields = (line.split("\t", 2) for line in lines)
+            self._read = (head, [Commit(id_, tuple(above.split()), subject.strip()) for id_, above, subject in fields])
         patterns = [f"refs/tags/{kind}-*" for kind in ("chunk", "feedback", "model")]
         form = "--format=%(refname:lstrip=2)%09%(objectname)%09%(*objectname)"
         tags = [line.split("\t") for line in self.git("for-each-ref", form, *patterns).splitlines()]
-        return History(commits, {name: (target[1:] or target)[0] for name, *target in tags if target})
+        return History(self._read[1], {name: (target[1:] or target)[0] for name, *target in tags if target})
 
     def frozen(self, kind: str) -> set[int]:
         """The numbers of the chunks (`chunk`) or archives (`feedback`) that this branch has frozen."""
         numbers = self.history().numbers(kind)
         if catalog := self.committed_catalog():
             numbers |= catalog.numbers(kind)
-            if numbers and self.git("rev-parse", "--is-shallow-repository") == "true":
+            if numbers and self._is_shallow:
                 numbers |= set(range(1, min(numbers)))  # frozen before the clone's history begins
         return numbers
+
+    @cached_property
+    def _is_shallow(self) -> bool:
+        return self.git("rev-parse", "--is-shallow-repository") == "true"
 
     def committed_catalog(self) -> Catalog | None:
         """The catalog at HEAD; None where HEAD has no valid one."""
@@ -403,19 +408,35 @@ class Repository:
 
     def take(self, path: Path, revision: str) -> bool:
         """Bring a data file back as a commit or tag records it, from DVC's cache or its remote. False: it has none."""
-        md5 = self.recorded(revision, path)
-        if not md5:
-            return False
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if kept := self.cached(md5):
-            temporary = target.with_name(f".{target.name}.tmp")
-            shutil.copyfile(kept, temporary)
-            temporary.replace(target)
+        if self._take_cached(path, revision):
             return True
+        if self.recorded(revision, path) is None:
+            return False
+        target = str(self.root / path)
         try:
-            self.dvc("get", "--quiet", "--force", ".", path.as_posix(), "--rev", revision, "--out", str(target))
+            self.dvc("get", "--quiet", "--force", ".", path.as_posix(), "--rev", revision, "--out", target)
         except RepositoryError as error:
             log.warning("%s of %s is not to be had: %s", path, revision, error)
             return False
+        return True
+
+    def take_all(self, missing: Mapping[Path, str]) -> None:
+        """Bring files back as HEAD records them, given with their stages, as far as they are to be had."""
+        stages = {stage for path, stage in missing.items() if not self._take_cached(path, "HEAD")}
+        if stages and self.dvc("remote", "list"):
+            try:
+                self.dvc("pull", "--quiet", *sorted(stages))
+            except RepositoryError as error:
+                log.warning("not everything that is listed is to be had: %s", error)
+
+    def _take_cached(self, path: Path, revision: str) -> bool:
+        md5 = self.recorded(revision, path)
+        kept = self.cached(md5) if md5 else None
+        if kept is None:
+            return False
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.tmp")
+        shutil.copyfile(kept, temporary)
+        temporary.replace(target)
         return True

@@ -40,7 +40,8 @@ def _fetch(version: str, folder: Path) -> None:
     except Exception as error:  # DVC raises many kinds; every one means the same here
         raise DataFileError(
             f"the champion {version} is neither in {PRODUCTION} nor at the tag {tag} ({error}). "
-            "`git fetch --tags`, then `dvc fetch`; or `python -m pipeline.release --champion none` begins without one"
+            '`git fetch --tags`, then `dvc fetch`, or set `champion: "none"` in data/catalog.yaml and commit it '
+            "(`python -m pipeline.release --champion none` does the same for one training)"
         ) from None
 
 
