@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from pipeline.hashing import content_hash
@@ -17,7 +17,7 @@ from pipeline.live.records import Answer
 
 FOLDS = 5  # a gold text is calibrated without itself and a fifth of the others: the κ on gold stays out of sample
 _FLOOR = 1e-6  # a word that a model never says must not divide by zero
-_SHARPNESS = (0.1, 10.0)  # whatever a few texts suggest
+_SCALE = (0.1, 10.0)  # whatever a few texts suggest
 _RIDGE = 0.01  # holds the three numbers back where a few texts all agree
 
 Known = tuple[Answer, int]  # a raw answer, and the label that was right
@@ -25,23 +25,24 @@ Known = tuple[Answer, int]  # a raw answer, and the label that was right
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """p(label) ∝ score ^ sharpness · e ^ lean[label]. `lean[2]` is 0: only differences matter."""
+    """Vector scaling: p(label) ∝ score ^ scale · e ^ bias[label]. `bias[2]` is 0: only differences matter."""
 
-    sharpness: float
-    lean: tuple[float, float, float]
+    scale: float
+    bias: tuple[float, float, float]
 
     def __call__(self, answer: Answer) -> Answer:
         """The answer with label and confidence anew from its scores; unchanged when it has none."""
         if answer.scores is None:
             return answer
-        logits = [
-            self.sharpness * math.log(max(score, _FLOOR)) + lean
-            for score, lean in zip(answer.scores, self.lean, strict=True)
-        ]
-        top = max(logits)
-        weights = [math.exp(logit - top) for logit in logits]
-        label = max(range(3), key=weights.__getitem__)
-        return Answer(label=label, confidence=weights[label] / sum(weights), scores=answer.scores, note=answer.note)
+        # Here, not above: a chunk whose answers have no probabilities needs none of it.
+        import numpy as np
+
+        from pipeline.model.confidence import softmax
+
+        logits = self.scale * np.log(np.maximum([answer.scores], _FLOOR)) + self.bias
+        probabilities = softmax(logits)[0]
+        label = int(probabilities.argmax())
+        return replace(answer, label=label, confidence=float(probabilities[label]))
 
 
 def fit(known: Sequence[Known]) -> Calibration | None:
@@ -52,12 +53,13 @@ def fit(known: Sequence[Known]) -> Calibration | None:
     scored = [(answer.scores, label) for answer, label in known if answer.scores is not None]
     if not scored:
         return None
-    # Here, not above: a chunk whose answers have no probabilities needs none of it.
     import numpy as np
     from scipy.optimize import minimize
 
+    from pipeline.model.confidence import softmax
+
     logs = np.log(np.maximum([scores for scores, _ in scored], _FLOOR))
-    usual = logs.mean(axis=0)  # what the model says to anything: where the lean is looked for
+    usual = logs.mean(axis=0)  # what the model says to anything: the bias is looked for around it
     logs -= usual
     labels = np.array([label for _, label in scored])
     rows = np.arange(len(labels))
@@ -65,22 +67,19 @@ def fit(known: Sequence[Known]) -> Calibration | None:
     def loss(numbers: "np.ndarray") -> tuple[float, "np.ndarray"]:
         """Mean negative log-likelihood and its gradient."""
         power = math.exp(numbers[0])
-        logits = power * logs + np.append(numbers[1:], 0.0)
-        logits -= logits.max(axis=1, keepdims=True)
-        odds = np.exp(logits)
-        odds /= odds.sum(axis=1, keepdims=True)
+        odds = softmax(power * logs + np.append(numbers[1:], 0.0))
         value = float(-np.log(np.maximum(odds[rows, labels], 1e-300)).mean() + _RIDGE * (numbers**2).sum())
         odds[rows, labels] -= 1
         slope = np.append((odds * logs).sum() * power, odds.sum(axis=0)[:2]) / len(labels)
         return value, slope + 2 * _RIDGE * numbers
 
-    low, high = (math.log(bound) for bound in _SHARPNESS)
+    low, high = (math.log(bound) for bound in _SCALE)
     bounds = [(low, high), (None, None), (None, None)]
     found = minimize(loss, np.zeros(3), jac=True, method="L-BFGS-B", bounds=bounds).x
-    sharpness = math.exp(found[0])
-    lean = np.append(found[1:], 0.0) - sharpness * usual
-    lean -= lean[2]
-    return Calibration(round(sharpness, 4), (round(float(lean[0]), 4), round(float(lean[1]), 4), 0.0))
+    scale = math.exp(found[0])
+    bias = np.append(found[1:], 0.0) - scale * usual
+    bias -= bias[2]
+    return Calibration(round(scale, 4), (round(float(bias[0]), 4), round(float(bias[1]), 4), 0.0))
 
 
 class Calibrations:

@@ -47,10 +47,10 @@ class CheckReport:
             )
         if self.calibrations.whole:
             whole, fitted = self.calibrations.whole, self.calibrations
-            lean = ", ".join(f"{name} {value:+.2f}" for name, value in zip(SENTIMENTS, whole.lean, strict=True))
+            bias = ", ".join(f"{name} {value:+.2f}" for name, value in zip(SENTIMENTS, whole.bias, strict=True))
             lines.append(
                 f"{'':<11} fitted on {fitted.texts} texts of the prompt and {fitted.gold} of the gold (those without "
-                f"themselves): sharpness {whole.sharpness:.2f}, {lean}"
+                f"themselves): scale {whole.scale:.2f}, bias {bias}"
             )
         if self.bands:
             lines += [_band_line(band) for band in self.bands]

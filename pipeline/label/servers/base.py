@@ -111,7 +111,12 @@ class Family:
     more_context: ClassVar[str] = "see its documentation"
     quiet: ClassVar[str] = "see its documentation"  # how thinking is switched off by hand
     # In the order to try; the first that works is part of every question.
-    thinking_off: ClassVar[tuple[Fields, ...]] = (NO_TEMPLATE_THINKING, NO_EFFORT, NOT_ENABLED)
+    thinking_off: ClassVar[tuple[Fields, ...]] = (
+        NO_TEMPLATE_THINKING,
+        NO_THINKING,
+        NO_EFFORT,
+        NOT_ENABLED,
+    )
     refuses_overflow: ClassVar[bool] = False  # documented to answer 400 to a prompt longer than its context
     tells_loaded: ClassVar[bool] = False  # for certain, so that another model's answer is a fault
     loads_on_demand: ClassVar[bool] = True  # a question about a model that is not loaded loads it

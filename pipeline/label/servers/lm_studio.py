@@ -8,6 +8,7 @@ from pipeline.label.no_label import Kind, NoLabel
 from pipeline.label.servers.base import (
     NO_EFFORT,
     NO_TEMPLATE_THINKING,
+    NO_THINKING,
     Api,
     Family,
     Limits,
@@ -43,7 +44,7 @@ class LMStudio(Family):
     key_from = "LM Studio: Developer tab, Server Settings, API tokens"
     more_context = "LM Studio: the model's Context Length, or `lms load --context-length`"
     quiet = "LM Studio: the model's settings"
-    thinking_off = (NO_EFFORT, NO_TEMPLATE_THINKING)
+    thinking_off = (NO_EFFORT, NO_TEMPLATE_THINKING, NO_THINKING)
     tells_loaded = True
     loads_on_demand = False  # it would load any of them just in time, with settings of its own
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.label.servers.base import NO_TEMPLATE_THINKING, NOT_ENABLED, Api, Family, count
+from pipeline.label.servers.base import NO_EFFORT, NO_TEMPLATE_THINKING, NO_THINKING, NOT_ENABLED, Api, Family, count
 
 
 class LMDeploy(Family):
@@ -13,7 +13,7 @@ class LMDeploy(Family):
     key_from = "LMDeploy: what --api-keys says"
     more_context = "LMDeploy: --session-len"
     quiet = "LMDeploy: enable_thinking"
-    thinking_off = (NO_TEMPLATE_THINKING, NOT_ENABLED)
+    thinking_off = (NO_TEMPLATE_THINKING, NOT_ENABLED, NO_THINKING, NO_EFFORT)
 
     @classmethod
     async def found(cls, api: Api) -> bool:

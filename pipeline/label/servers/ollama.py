@@ -5,6 +5,7 @@ from typing import Any
 from pipeline.label.servers.base import (
     NO_EFFORT,
     NO_TEMPLATE_THINKING,
+    NO_THINKING,
     Api,
     Family,
     Limits,
@@ -27,7 +28,7 @@ class Ollama(Family):
     key_from = "Ollama asks for one only behind a proxy"
     more_context = "Ollama: OLLAMA_CONTEXT_LENGTH, or `PARAMETER num_ctx` in a Modelfile"
     quiet = "Ollama: choose a model without the capability `thinking`"
-    thinking_off = (NO_EFFORT, NO_TEMPLATE_THINKING)
+    thinking_off = (NO_EFFORT, NO_TEMPLATE_THINKING, NO_THINKING)
 
     @classmethod
     async def found(cls, api: Api) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.support.replay_server import START, ReplayServer, drafts, page, timetable
 
 from demo.replay_pages import article_page
 from pipeline.inven import comments, markup
@@ -18,6 +17,7 @@ from pipeline.live.store import Store
 from pipeline.text import normalise
 from tests.pipeline.inven.test_crawl import BOARD, folder_of, ids, path_of, stored, walk
 from tests.pipeline.inven.test_parse import HEAD, TAIL, article_html, row
+from tests.support.replay_server import START, ReplayServer, drafts, page, timetable
 
 Serve = Callable[..., ReplayServer]
 SECONDS = 4.0  # of one core, for sixteen readings: measured 0.1 to 0.8; without bounds minutes

@@ -25,12 +25,12 @@ from tests.support.llm_stand_in import Reply, StandIn, asked_post, by_keyword, c
 
 PARAMS = {**labelling.PARAMS, "concurrency": 4, "gold_sample": 12, "min_kappa": 0.4, "max_attempts": 2}
 MOODS = ("망했", "그냥", "최고")
-POSTS = 60
+POSTS = 30
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Two raw chunks of 60 posts, and 30 gold texts."""
+    """Two raw chunks of 30 posts, and 30 gold texts."""
     for number in (1, 2):
         rows = [
             dict.fromkeys(CHUNK_COLUMNS, "") | {"title": f"{number} 글 {i}", "body": MOODS[i % 3], "post_id": i}
@@ -141,7 +141,7 @@ def test_the_first_answers_of_a_chunk_that_was_written_are_not_set_aside(root: P
 
 def test_a_bad_hour_in_which_the_run_was_cut_off_heals_too(root: Path, store: Store) -> None:
     def dying(request: dict[str, Any], count: int) -> Reply:
-        return liar(request, count) if count < 110 else error(404, "No models loaded")
+        return liar(request, count) if count < 90 else error(404, "No models loaded")
 
     with StandIn(dying) as server:
         with pytest.raises(LabelServerError):
@@ -176,11 +176,11 @@ def test_a_refusal_that_lasts_is_an_answer(root: Path, store: Store, reply: Call
     refused = range(0, POSTS, 10)
     with StandIn(refusing(reply, *refused)) as server:
         report = label(root, store, server)
-        assert (report.labelled, report.refused, report.coverage) == (54, 6, 1.0)
+        assert (report.labelled, report.refused, report.coverage) == (27, 3, 1.0)
         rows = read_csv(labeled_path("0001", root), COLUMNS)
         assert [i for i, row in enumerate(rows) if not row["label"]] == list(refused)
         assert all(row["note"] and not row["sentiment"] for row in rows if not row["label"])
-        assert any("6 of 60 posts have no label for good: 6 ×" in warning for warning in report.warnings)
+        assert any("3 of 30 posts have no label for good: 3 ×" in warning for warning in report.warnings)
         assert any("--ask-again" in warning for warning in report.warnings)
         assert label(root, store, server).asked == 0, "not every five minutes"
 
@@ -200,16 +200,16 @@ def test_a_text_that_fails_in_run_after_run_is_not_asked_for_ever(
     root: Path, store: Store, reply: Callable[[], Reply]
 ) -> None:
     """A few posts that the server chokes on: the chunk waits for them some runs long, then goes without."""
-    with StandIn(refusing(reply, 0, 10, 20, 30, 40, 50)) as server:
+    with StandIn(refusing(reply, 0, 10, 20)) as server:
         for _ in range(ASKED_IN_VAIN - 1):
-            with pytest.raises(CoverageError, match="6 of 60 posts got no label"):
+            with pytest.raises(CoverageError, match="3 of 30 posts got no label"):
                 label(root, store, server)
         asked = len(server.asked)
         report = label(root, store, server)
-        assert (report.labelled, report.refused) == (54, 6)
-        assert len(server.asked) - asked <= PROBES + 6 * PARAMS["max_attempts"] + 1
+        assert (report.labelled, report.refused) == (27, 3)
+        assert len(server.asked) - asked <= PROBES + 3 * PARAMS["max_attempts"] + 1
         asked = len(server.asked)
-        assert label(root, store, server).labelled == 54
+        assert label(root, store, server).labelled == 27
         assert len(server.asked) == asked + PROBES
 
 
@@ -217,15 +217,15 @@ def test_more_refusals_than_the_breaker_bears_do_not_stop_a_server_that_works(ro
     """The second run has only refused texts to ask, one after the other."""
     many = range(BREAKER + 5)
     with StandIn(refusing(nonsense, *many)) as server:
-        with pytest.raises(CoverageError, match="25 of 60 posts got no label"):
+        with pytest.raises(CoverageError, match="25 of 30 posts got no label"):
             label(root, store, server)
-        with pytest.raises(CoverageError, match="25 of 60 posts got no label"):
+        with pytest.raises(CoverageError, match="25 of 30 posts got no label"):
             label(root, store, server)
 
 
 def test_a_chunk_that_is_refused_by_a_third_is_not_written(root: Path, store: Store) -> None:
     with StandIn(refusing(filtered, *range(25))) as server:
-        with pytest.raises(CoverageError, match=r"refuses 25 of 60 posts for good.*--ask-again"):
+        with pytest.raises(CoverageError, match=r"refuses 25 of 30 posts for good.*--ask-again"):
             label(root, store, server)
         assert not labeled_path("0001", root).exists()
 
@@ -235,7 +235,7 @@ def test_a_server_that_is_down_makes_no_text_refused(root: Path, store: Store) -
         return by_keyword(request) if count <= alive else Reply(body=b"{}", cut=1)
 
     with StandIn(flaky) as server:
-        for alive in [60, *([PROBES] * ASKED_IN_VAIN)]:  # noqa: B007 (flaky reads it)
+        for alive in [40, *([PROBES] * ASKED_IN_VAIN)]:  # noqa: B007 (flaky reads it)
             server.asked.clear()
             with pytest.raises(LabelServerError):
                 label(root, store, server)
@@ -263,7 +263,7 @@ def test_waiting_doubles_and_ends() -> None:
 
 
 def test_a_chunk_waits_after_a_failure_unless_the_settings_changed(root: Path, store: Store) -> None:
-    with StandIn(refusing(nonsense, *range(6))) as server:
+    with StandIn(refusing(nonsense, *range(3))) as server:
         here = settings_for(server.url)
         setup = setup_of(here, PARAMS)
         assert waiting(store, 1, setup) is None
@@ -273,7 +273,7 @@ def test_a_chunk_waits_after_a_failure_unless_the_settings_changed(root: Path, s
             found = waiting(store, 1, setup)
             assert found is not None
             assert (found.failures, found.kind) == (count, "coverage")
-            assert "6 of 60 posts got no label" in found.reason
+            assert "3 of 30 posts got no label" in found.reason
         assert waiting(store, 1, setup, clock.now() + LONGEST_WAIT) is None
         assert waiting(store, 1, setup, clock.now() - timedelta(days=9)) is None, (
             "a clock that ran ahead is not believed"

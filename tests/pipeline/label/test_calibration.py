@@ -31,7 +31,7 @@ def test_the_lean_is_divided_out() -> None:
     assert whole is not None
     right = sum(whole(one).label == label for one, label in known) / len(known)
     assert right > 0.75
-    assert whole.sharpness > 3, "its probabilities differ less than they should"
+    assert whole.scale > 3, "its probabilities differ less than they should"
     sure = sum(whole(one).confidence or 0 for one, _ in known) / len(known)
     assert sure == pytest.approx(right, abs=0.05), "as sure as it is right"
 

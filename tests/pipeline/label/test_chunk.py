@@ -82,8 +82,8 @@ def test_a_chunk_is_labelled_by_the_real_llm(llm_url: str, store: Store, tmp_pat
     assert provenance["labeled_sha256"] == hashlib.sha256(target.read_bytes()).hexdigest()
     assert sum(provenance["counts"].values()) == 7
     calibration = provenance["calibration"]
-    assert (calibration["texts"], calibration["gold"], calibration["lean"][2]) == (36, 0, 0.0)
-    assert calibration["sharpness"] > 1, "it ranks posts better than its probabilities say"
+    assert (calibration["texts"], calibration["gold"], calibration["bias"][2]) == (36, 0, 0.0)
+    assert calibration["scale"] > 1, "it ranks posts better than its probabilities say"
     assert provenance["labeler"] == report.labeler
 
     before = target.read_bytes(), target.with_suffix(".json").read_bytes()
