@@ -21,9 +21,9 @@ import numpy as np
 from scipy.special import betaincinv, gammaln
 
 LEVEL = 0.9  # of the interval
-LEAST = 30  # audited posts of a kind of judge under which nothing is corrected (benchmarks/truth.py)
+LEAST = 15  # audited posts of a kind of judge under which nothing is corrected (benchmarks/truth.py)
 STRENGTH = 20.0  # audited posts of each mood that other groups' and other versions' count for, at most (the same)
-_WIDER = 5.0  # posts that the shares of the larger set count for (the same)
+_WIDER = 3.0  # posts that the shares of the larger set count for (the same)
 _DOUBT = (
     np.eye(3) + 1
 ) / 2  # before its first audit a judge is believed right on half of each mood: as if of two posts
@@ -142,7 +142,7 @@ def estimate(
 
     `said`: one of each judge whose word counts in the set, each post once. `people`: the posts of each mood that people
     judged otherwise than in an audit; they count as they are. `group`: the set's job group; None: it spans them all.
-    `wider`: the shares of a larger set that this one is a part of; they count like five posts. `strength`: see
+    `wider`: the shares of a larger set that this one is a part of; they count like three posts. `strength`: see
     `Audits.known`. Raises ValueError for a set without posts, and when more are audited in it than in all.
     """
     parts = [one for one in said if one.posts > 0]
@@ -156,11 +156,11 @@ def estimate(
     lacking = [f"{kind}: {count} audited posts, {LEAST} are needed" for kind, count in counts.items() if count < LEAST]
     if lacking:
         return Shares(_three(raw), _three(raw), None, None, round(total), audited, False, "; ".join(lacking))
-    prior = 1 + (_WIDER * np.array(wider.shares) if wider is not None else np.zeros(3))
+    leaning = _WIDER * np.array(wider.shares) if wider is not None else np.zeros(3)
     mean, variance = np.zeros(3), np.zeros(3)
     for one in parts:
         known = audits.known(one.judge, group, one.audited, strength)
-        its_mean, its_variance = posterior(one.answers, one.audited, known, prior)
+        its_mean, its_variance = posterior(one.answers, one.audited, known, 1 + leaning * one.posts / total)
         mean += its_mean * one.posts / total
         variance += its_variance * (one.posts / total) ** 2
     if sure.sum():
@@ -206,7 +206,7 @@ def posterior(
     return mean, weights @ (shares - mean) ** 2 + within
 
 
-def share_error(estimated: Sequence[float], true: Sequence[float]) -> float:
+def share_error(estimated: Sequence[float] | np.ndarray, true: Sequence[float] | np.ndarray) -> float:
     """The mean over the moods of the absolute difference of two lists of shares."""
     return float(np.abs(np.asarray(estimated) - np.asarray(true)).mean())
 

@@ -101,7 +101,7 @@ def test_without_enough_audited_posts_it_says_that_nothing_is_corrected(audited:
     assert found.shares == found.raw == pytest.approx((38 / 101, 48 / 101, 15 / 101))
     assert found.low is None
     assert found.high is None
-    assert f"llm: {audited} audited posts, 30 are needed" in found.reason
+    assert f"llm: {audited} audited posts, {LEAST} are needed" in found.reason
 
 
 def test_one_judge_without_audits_is_enough_for_not_correcting() -> None:
