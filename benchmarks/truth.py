@@ -3,8 +3,8 @@
 Two streams whose moods are known:
 
 - a test world of 3,000 posts in five job groups over six weeks. Their mixes of moods differ and drift. An LLM has read
-  the first four weeks and a model the last two, with errors that we chose: both see 부정 where there is none. In a second
-  world the errors differ by job group as well;
+  the first four weeks and a model the last two, with errors that we chose: both see 부정 where there is none. In a
+  second world the errors differ by job group as well;
 - movie reviews in three moods, in the order of their dates, put together so that the mix drifts. A model of ours, which
   was trained on balanced moods, reads them.
 
@@ -56,7 +56,7 @@ WAVE = ((0.10, 0.75, 0.15), (0.45, 0.45, 0.10))  # the mixes between which the m
 
 @dataclass
 class Found:
-    """What one way made of many sets: share errors and, where it has intervals, whether they held and how wide they are."""
+    """What one way made of many sets: share errors and, where it has intervals, whether they held and their width."""
 
     errors: list[float]
     held: list[bool]
@@ -173,7 +173,7 @@ def run_worlds(worlds: int) -> Table:
                 drawn = np.zeros(POSTS, dtype=bool)
                 drawn[order[:audited]] = True
                 of_answers, of_sums = audits_of(stream, drawn, hard), audits_of(stream, drawn, stream.said)
-                wide = {OURS: None, SOFT: None}
+                wide: dict[str, Shares | None] = {OURS: None, SOFT: None}
                 for kind, group, members in stream.slices():
                     true = stream.true(members)
                     for way, function in WAYS.items():

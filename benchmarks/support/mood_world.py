@@ -27,7 +27,7 @@ ALIKE = 20  # audited posts of a mood after which a group's own errors would be 
 
 @dataclass(frozen=True)
 class Stream:
-    """Posts, as arrays of n: job group, week, true mood, judge (its place in `names`), probabilities of shape (n, 3)."""
+    """Posts, as arrays of n: job group, week, true mood, judge (its place in `names`), probabilities (n, 3)."""
 
     groups: np.ndarray
     weeks: np.ndarray
@@ -73,7 +73,7 @@ def _drawn(rng: np.random.Generator, rows: np.ndarray) -> np.ndarray:
 
 
 def _probabilities(rng: np.random.Generator, moods: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Probabilities whose likeliest mood is the answer: surer where it is right, leaning to the truth where it is not."""
+    """Probabilities whose likeliest mood is the answer: surer where it is right, leaning to the truth elsewhere."""
     n, right = np.arange(len(moods)), answers == moods
     sure = 0.5 + 0.5 * np.where(right, rng.beta(2.5, 1.5, len(n)), rng.beta(1.2, 2.0, len(n)))
     second, third = (answers + 1) % 3, (answers + 2) % 3
@@ -82,5 +82,3 @@ def _probabilities(rng: np.random.Generator, moods: np.ndarray, answers: np.ndar
     found = np.empty((len(n), 3))
     found[n, answers], found[n, second], found[n, third] = sure, (1 - sure) * part, (1 - sure) * (1 - part)
     return found
-
-
