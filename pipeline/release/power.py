@@ -8,7 +8,8 @@ The two errors are bounded each by itself. A challenger that is worse by `margin
 it: Wellek 2010) is let through in `false_release` of cases, an equal one is sent away in `false_reject` of cases, with
 gold of any size. What the size decides is how often neither can be said: that is a draw, the champion stays, and a
 person is shown the posts on which both differ. Their judgements (`reviewed`) settle it with far fewer texts than more
-gold would take: `benchmarks/operating_curve.py`.
+gold would take (`benchmarks/operating_curve.py`). A draw leans to the side with the smaller expected loss, which may
+decide where nobody is there to ask.
 """
 
 import math
@@ -41,6 +42,8 @@ class Comparison:
     standard_error: float
     worse: float  # probability that it is worse at all
     much_worse: float  # probability that it is worse by more than the margin
+    gain: float  # expected: of the difference where it is above 0 …
+    loss: float  # … and where it is below
     detectable_loss: float  # true loss that is taken for one in 80 of 100 cases
 
     def texts_needed(self, loss: float) -> int:
@@ -55,9 +58,13 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`verdict`: promoted, rejected or draw (the champion stays until a person says otherwise); `reasons` say why."""
+    """`verdict`: promoted, rejected or draw (the champion stays until a person says otherwise); `reasons` say why.
+
+    `leaning`: promoted or rejected, of a draw too.
+    """
 
     verdict: str
+    leaning: str
     reasons: tuple[str, ...]
 
 
@@ -93,6 +100,8 @@ def compare(table: np.ndarray, params: Mapping[str, Any], *, reviewed: np.ndarra
         standard_error=spread,
         worse=float((differences < 0).mean()),
         much_worse=float((differences < -params["margin"]).mean()),
+        gain=float(np.maximum(differences, 0).mean()),
+        loss=float(np.maximum(-differences, 0).mean()),
         detectable_loss=float(norm.ppf(1 - params["false_reject"]) + norm.ppf(POWER)) * spread,
     )
 
@@ -102,22 +111,24 @@ def decide(gold: Comparison, others: Mapping[str, Comparison], params: Mapping[s
 
     Rejected: worse on gold with a probability of 1 - false_reject. Promoted: worse by `margin` with a probability of at
     most false_release, and on none of the others worse with a probability of 1 - false_reject. Everything else is a
-    draw. Params as for `compare`, and false_release.
+    draw; it leans to promoted where the expected gain is at least `loss_weight` times the expected loss. Params as for
+    `compare`, and false_release, loss_weight.
     """
     sure = 1 - params["false_reject"]
     seen = f"a loss of {gold.detectable_loss:.3f} would have been seen in {POWER:.0%} of cases"
     if gold.worse >= sure:
-        return Verdict("rejected", (f"worse on gold with a probability of {gold.worse:.0%}", seen))
+        return Verdict("rejected", "rejected", (f"worse on gold with a probability of {gold.worse:.0%}", seen))
     against = [
         f"worse on {name} with a probability of {one.worse:.0%}" for name, one in others.items() if one.worse >= sure
     ]
+    leaning = "promoted" if not against and gold.gain >= params["loss_weight"] * gold.loss else "rejected"
     if gold.much_worse > params["false_release"]:
         more = f"{gold.reviews_needed(params['margin'])} judged posts on which both differ would settle it"
         doubt = f"worse on gold by more than {params['margin']} with a probability of {gold.much_worse:.0%}"
-        return Verdict("draw", (doubt, *against, seen, more))
+        return Verdict("draw", leaning, (doubt, *against, seen, more))
     if against:
-        return Verdict("draw", (*against, "not worse on gold", seen))
-    return Verdict("promoted", (f"not worse on gold by more than {params['margin']}", seen))
+        return Verdict("draw", leaning, (*against, "not worse on gold", seen))
+    return Verdict("promoted", "promoted", (f"not worse on gold by more than {params['margin']}", seen))
 
 
 def _difference(tables: np.ndarray) -> np.ndarray:
