@@ -9,6 +9,7 @@ Paths are relative to the project's root, which is the folder that every command
              data/archived_feedback/         feedback_0003.csv        what people said       archive@0003  feedback-0003
              data/base/merged_label_final.csv                         general game text      base
              data/gold/*.csv                                          human labels, never trained on
+             data/plain_sentences.csv                                 what a model must not get wrong, never trained on
     made     data/prepared/                  train, validation, test sets                    prepare
              models/champion|candidate|production/                    champion, train, promote
              models/evaluation/, metrics.json, decision.json          evaluate, promote       model-20261122T154500
@@ -25,6 +26,7 @@ ARCHIVED_FEEDBACK = Path("data/archived_feedback")
 BASE_FILE = Path("data/base/merged_label_final.csv")
 GOLD = Path("data/gold")
 DICTIONARIES = Path("data/dictionaries")
+PLAIN_FILE = Path("data/plain_sentences.csv")
 STOPWORDS_FILE = Path("data/korean_stopwords.txt")
 PREPARED = Path("data/prepared")
 QUARANTINE = Path("data/quarantine")
@@ -60,6 +62,7 @@ ARCHIVE_COLUMNS = (
 BASE_COLUMNS = ("text", "label")
 TEXT_ALIASES = {"content": "text"}  # the old system's name of that column, read wherever people bring texts
 GOLD_COLUMNS = ("title", "body", "label")  # at least; job_group where it is known
+PLAIN_COLUMNS = ("group", "kind", "text", "other", "label", "direction")
 
 
 def raw_path(number: str, root: Path = Path()) -> Path:
