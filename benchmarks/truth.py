@@ -29,9 +29,10 @@ from benchmarks.incremental import released
 from benchmarks.support import quantifiers, texts
 from benchmarks.support.harness import RESULTS, Row, earlier, report
 from benchmarks.support.mood_world import GROUPS, MODEL, POSTS, Stream, world
-from pipeline import settings
 from pipeline.files import write_bytes
 from pipeline.learn.examples import Example, label_array
+from pipeline.learn.params import TrainParams
+from pipeline.params import read_params
 from pipeline.serve.shares import LEVEL, STRENGTH, Audits, Said, Shares, estimate, share_error
 
 AUDITED = (50, 100, 300)
@@ -236,7 +237,7 @@ def run_movies(path: Path) -> Movies:
     rng = np.random.default_rng(texts.SPLIT_SEED)
     first = every[: 6 * GENERAL]
     learn = [first[i] for mood in range(3) for i in _some(rng, first, mood, GENERAL // 3)]
-    model = texts.classifier(released(learn, settings.params("train"), None)[0])
+    model = texts.classifier(released(learn, read_params("train", TrainParams), None)[0])
     later = every[6 * GENERAL :]
     size = len(later) // BLOCKS
     blocks = []
