@@ -18,6 +18,7 @@ from pipeline.label.truncation import Counts, long_post, require_whole
 from pipeline.layout import CHUNK_COLUMNS, labeled_path, raw_path
 from pipeline.live.store import Store
 from tests.pipeline.label.labelling import PARAMS, PROBES, settings_for
+from tests.support.llm_server import llm_url  # noqa: F401
 from tests.support.llm_stand_in import Reply, StandIn, by_keyword, error
 
 PROMPT = load_prompt("mood-1")
@@ -90,6 +91,17 @@ def test_counts_that_add_up_are_whole_and_say_what_any_question_has_at_least() -
         assert opened.least_tokens == counts.fixed
         assert BARE - 60 < counts.fixed <= BARE
         assert len(server.asked) == PROBES + 5
+
+
+def test_the_real_servers_counts_add_up(llm_url: str) -> None:  # noqa: F811
+    async def go() -> Counts | None:
+        async with await Server.connect(llm_url, PROMPT, timeout_s=60) as server:
+            return await require_whole(server, PROMPT, 600)
+
+    counts = asyncio.run(go())
+    assert counts is not None
+    assert counts.lost == 0
+    assert abs(counts.post - (counts.long - counts.short)) <= 2, "what a post adds is what it has"
 
 
 @pytest.mark.parametrize("cut", [drop_oldest, keep_the_end, halve])
