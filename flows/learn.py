@@ -153,16 +153,16 @@ async def _label_and_freeze(
     logger, first = get_run_logger(), None
     setup = setup_of(settings.load(), read_section("label"))
     for number in numbers:
-        if failure := waiting(store, number, setup):
-            until = clock.iso(next_attempt(failure))
-            waits.append(
-                f"chunk {number:04d} failed {failure.failures} times and waits until {until} "
-                f"(`python -m pipeline.label {number:04d}` asks now): {failure.reason}"
-            )
-            continue
         try:
             if await asyncio.to_thread(take_labelled, repository, store, number):
                 logger.info("chunk %04d has its labels: from a run that was killed, or from another branch", number)
+            elif failure := waiting(store, number, setup):
+                until = clock.iso(next_attempt(failure))
+                waits.append(
+                    f"chunk {number:04d} failed {failure.failures} times and waits until {until} "
+                    f"(`python -m pipeline.label {number:04d}` asks now): {failure.reason}"
+                )
+                continue
             else:
                 report = await label(store, number)
                 logger.info("labelled chunk %s: %s", report.chunk, report.counts)
