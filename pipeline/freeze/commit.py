@@ -1,12 +1,11 @@
 """Commit: a cut chunk or archive is recorded by DVC, committed, pushed and tagged. Each function can be repeated.
 
-The order of the steps: files that are new are written, then catalog and `dvc.lock`, then the commit, the push, the tag;
+The order of the steps: files that are new are written, then catalog and `dvc.lock`, then the push, the tag, the commit;
 only then do files leave the work tree that the committed catalog no longer lists. So at every moment all that the
 last commit lists is there or can be written again, and what a killed run was at can be finished.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,11 +22,10 @@ from pipeline.freeze.catalog import (
     read_catalog,
     write_catalog,
 )
-from pipeline.freeze.cut import write_chunk
+from pipeline.freeze.cut import is_labelled, write_chunk
 from pipeline.freeze.history import FREEZE, LEAVE
 from pipeline.freeze.repository import Repository
 from pipeline.freeze.window import posted_times
-from pipeline.hashing import file_hash
 from pipeline.layout import (
     ARCHIVED_FEEDBACK,
     CATALOG_FILE,
@@ -49,7 +47,6 @@ def freeze_chunk(repository: Repository, number: int, window: int) -> str:
     commit leaves it out of the window again.
     """
     name, tag = f"{number:04d}", f"chunk-{number:04d}"
-    repository.finish()
     if number in repository.frozen("chunk"):
         return tag
     rows = read_csv(labeled_path(name, repository.root), ("label", "posted_at"))
@@ -77,7 +74,6 @@ def freeze_chunk(repository: Repository, number: int, window: int) -> str:
 def freeze_archive(repository: Repository, store: Store, number: int, window: int) -> str:
     """Write and record a feedback archive: file, catalog, DVC, commit, push, tag. Returns the tag."""
     name, tag = f"{number:04d}", f"feedback-{number:04d}"
-    repository.finish()
     if number in repository.frozen("feedback"):
         return tag
     write_archive(store, name, repository.root)
@@ -102,11 +98,10 @@ def freeze_archive(repository: Repository, store: Store, number: int, window: in
 
 
 def keep_window(repository: Repository, window: int, unfrozen: Sequence[int] = ()) -> None:
-    """Finish what a killed run began: the tag of its commit, the window, files that should have come or left.
+    """Finish what a killed run began: the window, files that should have come or left.
 
     `unfrozen`: chunks that are not frozen yet. What a killed run wrote of them goes too, unless it is whole.
     """
-    repository.finish()
     _bring_listed(repository)
     before = _committed(repository)
     newest = by_time(before.chunks, posted_times(before.chunks, repository.root))[-window:]
@@ -141,16 +136,6 @@ def take_labelled(repository: Repository, store: Store, number: int) -> bool:
     tag = f"chunk-{name}"
     path = labeled_path(name)
     return repository.has_tag(tag) and all(repository.take(file, tag) for file in (path, path.with_suffix(".json")))
-
-
-def is_labelled(name: str, root: Path = Path()) -> bool:
-    """Whether a labelled chunk is whole: its provenance is written last, and names the files that it belongs to."""
-    path = labeled_path(name, root)
-    try:
-        said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        return bool(said["labeled_sha256"] == file_hash(path) and said["raw_sha256"] == file_hash(raw_path(name, root)))
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
 
 
 def _committed(repository: Repository) -> Catalog:

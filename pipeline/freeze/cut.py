@@ -5,6 +5,7 @@ a pure function of its rows and can be written again with the same bytes: `pytho
 """
 
 import argparse
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Any
 
 from pipeline import errors, settings
 from pipeline.files import DataFileError, write_csv
-from pipeline.layout import CHUNK_COLUMNS, raw_path
+from pipeline.hashing import file_hash
+from pipeline.layout import CHUNK_COLUMNS, labeled_path, raw_path
 from pipeline.live.store import Store
 
 
@@ -31,6 +33,16 @@ def write_chunk(store: Store, number: str, root: Path = Path()) -> Path:
     path = raw_path(number, root)
     write_csv(path, chunk_rows(store, number), CHUNK_COLUMNS)
     return path
+
+
+def is_labelled(name: str, root: Path = Path()) -> bool:
+    """Whether a labelled chunk is whole: its provenance is written last, and names the files that it belongs to."""
+    path = labeled_path(name, root)
+    try:
+        said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        return bool(said["labeled_sha256"] == file_hash(path) and said["raw_sha256"] == file_hash(raw_path(name, root)))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _number(text: str) -> str:

@@ -1,8 +1,7 @@
 """The note that a run leaves in `.git/` while it changes files, so that the next one knows what a killed run was at.
 
 What such a run had not committed is never needed: all of it is made again from HEAD, the live database and the data
-files. The note says which changes may be undone for that, which tag is still to be made for a commit, and under which
-version a model was begun.
+files. The note says which changes may be undone for that, and under which version a model was begun.
 """
 
 import hashlib
@@ -18,15 +17,14 @@ from pipeline.files import write_json
 class Note:
     """`head` and `branch` as the change began. `failed`: the run ended with an error instead of being killed.
 
-    `ours`: for each file, the SHA-256 of every content that we wrote or were about to write. `record`: the commit that
-    is being made (subject, tag, message). `begun`: the model that was begun (version, champion).
+    `ours`: for each file, the SHA-256 of every content that we wrote or were about to write. `begun`: version and
+    champion of the model that was begun.
     """
 
     head: str
     branch: str = ""
     failed: bool = False
     ours: dict[str, list[str]] = field(default_factory=dict)
-    record: dict[str, str] = field(default_factory=dict)
     begun: dict[str, str] = field(default_factory=dict)
 
     @classmethod

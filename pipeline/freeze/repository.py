@@ -119,7 +119,6 @@ class Repository:
         it anew, instead of taking it for somebody's edits. Raises RepositoryError when there are such edits.
         """
         self._undo_dead_run()
-        self.finish()
         self.require_no_edits(*OWN_PATHS)
         note = Note(self.head(), self.branch(), begun=self.begun())
         note.write(self._note_path)
@@ -153,26 +152,9 @@ class Repository:
         return note.begun if note and note.head == self.head() else {}
 
     def unfinished(self) -> bool:
-        """Whether a killed run left something to be cleared away or finished, or a commit has no tag yet."""
+        """Whether a killed run left something to be cleared away or finished."""
         note = self._note()
-        if note is None or lock.held_elsewhere(lock.LEARN, self.root):
-            return False
-        return bool(note.record) or not note.failed
-
-    def finish(self) -> None:
-        """Push and tag the commit that a dead run had made but not tagged."""
-        note = self._note()
-        if not note or not note.record:
-            return
-        tag, subject = note.record.get("tag"), note.record["subject"]
-        if tag and tag not in self.history().tags:
-            found = self.git("log", "--all", "--format=%H%x09%s", "--fixed-strings", f"--grep={subject}").splitlines()
-            commits = [line.split("\t", 1)[0] for line in found if line.split("\t", 1)[1] == subject]
-            if commits:
-                self.push(*(() if commits[0] in self.history().commits else ("--all-branches",)))
-                self._tag(tag, note.record["message"], commits[0])
-        note.record = {}
-        note.write(self._note_path)
+        return note is not None and not note.failed and not lock.held_elsewhere(lock.LEARN, self.root)
 
     @cached_property
     def _note_path(self) -> Path:
@@ -203,7 +185,7 @@ class Repository:
         self._bring_back(note)
         if note.head != self.head():
             note.begun = {}
-        if note.record or note.begun:
+        if note.begun:
             note.write(self._note_path)
         else:
             self._note_path.unlink(missing_ok=True)
@@ -215,7 +197,7 @@ class Repository:
             content = path.read_bytes() if path.exists() else b""
             if not note.may_undo(name, content):
                 continue
-            if keep and name not in note.ours:
+            if keep and name not in note.ours and content.decode(errors="replace").strip() != self._at_head(name):
                 write_bytes(self.root / SET_ASIDE / path.name, content)
                 log.warning("%s is as it was committed again; what a killed run left of it is in %s", name, SET_ASIDE)
             path.unlink(missing_ok=True)
@@ -224,82 +206,82 @@ class Repository:
             elif self.git("ls-files", "--", name):
                 self.git("rm", "--quiet", "--cached", "--", name)
 
+    def _at_head(self, name: str) -> str:
+        try:
+            return self.git("show", f"HEAD:{name}")
+        except RepositoryError:
+            return ""
+
     # --- commit, push, tag ------------------------------------------------------------------------
 
     def record(self, subject: str, tag: str = "", message: str = "") -> None:
-        """Commit `OWN_PATHS`, push the data, then make the annotated tag, so that no tag points at nothing.
+        """Commit `OWN_PATHS` with an annotated tag: the data is pushed first, so that no tag points at nothing.
 
         The subject says in this branch's history what was done, also where another branch has the tag already. Can be
         repeated after a kill at any point: what is done stays done. When the checkout was switched to another branch
-        meanwhile, the commit goes where the change began. Raises RepositoryError, and commits nothing, when the files
-        are not what was written any more.
+        meanwhile, the commit goes where the change began. Raises RepositoryError, and commits nothing, when the
+        catalog is not what was written any more.
         """
-        note, switched = self._note(), False
+        note = self._note()
+        branch = note.branch if note else self.branch()
+        switched = branch != self.branch()
         if note:
-            switched = note.branch != self.branch()
             self._require_unedited(note, subject)
-            note.record = {"subject": subject, "tag": tag, "message": message}
-            note.write(self._note_path)
         self._clear_git_locks()
-        commit = self._commit_there(note.branch, subject) if note and switched else self._commit_here(subject)
+        reference = f"refs/heads/{branch}" if branch else "HEAD"
+        parent, commit = self._commit(reference, subject, anyway=switched)
         untagged = bool(tag) and not self.has_tag(tag)
         if commit or untagged:
             self.push()
+        # The tag comes first: whatever is in a branch's history then has one.
         if untagged:
-            self._tag(tag, message, commit or self.history().holds(tag) or self.head())
+            at = commit or self.history().holds(tag) or parent
+            self.git(*_IDENTITY, "tag", "--annotate", "--cleanup=verbatim", "-m", message, tag, at)
+        while commit:
+            try:
+                self.git("update-ref", "-m", subject, reference, commit, parent)
+                break
+            except RepositoryError:
+                if parent == self.git("rev-parse", "--verify", reference):
+                    raise
+                parent, commit = self._commit(reference, subject, anyway=True)  # somebody committed meanwhile
+        if switched and note:
+            log.warning("'%s' is committed on %s, where it began", subject, branch)
+            self._bring_back(note, keep=False)
+        elif commit:
+            self.git("reset", "--quiet", "--", *self._present())
         if note:
-            note.record, note.begun = {}, {}
+            note.begun = {}
             note.write(self._note_path)
-            if switched:
-                self._bring_back(note, keep=False)
 
     def _require_unedited(self, note: Note, subject: str) -> None:
-        path = self.root / CATALOG_FILE
-        if CATALOG_FILE.as_posix() in note.ours and not note.may_undo(CATALOG_FILE.as_posix(), path.read_bytes()):
+        name = CATALOG_FILE.as_posix()
+        if name in note.ours and not note.may_undo(name, (self.root / name).read_bytes()):
             raise RepositoryError(
-                f"{CATALOG_FILE} was edited or brought back while '{subject}' was made: nothing is committed. "
+                f"{name} was edited or brought back while '{subject}' was made: nothing is committed. "
                 "Commit the edit (`git commit`) or put it away (`git stash`); the next run does it again then"
             )
 
-    def _commit_here(self, subject: str) -> str:
-        """The commit on the branch that is checked out; empty when all was committed already."""
-        present = [name for name in OWN_PATHS if (self.root / name).exists()]
-        changed = self.changed(*present)
-        if not changed and self.history().says(subject):
-            return ""
-        if changed:
-            self.git("add", "--", *changed)
-        paths = changed or [CATALOG_FILE.as_posix()]
-        how = ("--quiet", "--allow-empty", "--no-verify", "--cleanup=verbatim", "--only")
-        self.git(*_IDENTITY, "commit", *how, "-m", subject, "--", *paths)
-        return self.head()
+    def _commit(self, reference: str, subject: str, *, anyway: bool) -> tuple[str, str]:
+        """The commit that `reference` is at, and a new one on top with `OWN_PATHS` as they are; no branch has it yet.
 
-    def _commit_there(self, branch: str, subject: str) -> str:
-        """The same on a branch that is not checked out any more, without a look at the checkout's own index."""
-        if not branch:
-            raise RepositoryError(
-                f"this checkout was switched to {self.branch()} while '{subject}' was made on no branch: "
-                "nothing is committed, the next run does it again"
-            )
-        reference, index = f"refs/heads/{branch}", self._git_path("maple-pulse-index")
-        parent = self.git("rev-parse", "--verify", reference)
+        The new one is empty when there is nothing to commit and the history says so already (unless `anyway`). Made
+        without the user's index: what else is staged there is theirs.
+        """
+        parent, index = self.git("rev-parse", "--verify", reference), self._git_path("maple-pulse-index")
         commands.git(self.root, "read-tree", parent, index=index)
-        for name in OWN_PATHS:
-            if (self.root / name).exists():
-                content = self.git("hash-object", "-w", "--", name)
-                commands.git(self.root, "update-index", "--add", "--cacheinfo", f"100644,{content},{name}", index=index)
+        for name in self._present():
+            content = self.git("hash-object", "-w", "--", name)
+            commands.git(self.root, "update-index", "--add", "--cacheinfo", f"100644,{content},{name}", index=index)
         tree = commands.git(self.root, "write-tree", index=index)
         index.unlink(missing_ok=True)
-        commit = self.git(*_IDENTITY, "commit-tree", "-p", parent, "-m", subject, tree)
-        self.git("update-ref", "-m", subject, reference, commit, parent)
-        log.warning(
-            "'%s' is committed on %s, where it began; the checkout is on %s now", subject, branch, self.branch()
-        )
-        return commit
+        same = tree == self.git("rev-parse", f"{parent}^{{tree}}")
+        if same and not anyway and self.history().says(subject):
+            return parent, ""
+        return parent, self.git(*_IDENTITY, "commit-tree", "-p", parent, "-m", subject, tree)
 
-    def _tag(self, tag: str, message: str, commit: str) -> None:
-        self._clear_git_locks()
-        self.git(*_IDENTITY, "tag", "--annotate", "--cleanup=verbatim", "-m", message, tag, commit)
+    def _present(self) -> list[str]:
+        return [name for name in OWN_PATHS if (self.root / name).exists()]
 
     def push(self, *more: str) -> None:
         """`dvc push` when a remote is configured; nothing otherwise."""

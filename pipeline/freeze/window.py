@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.files import DataFileError, read_csv
 from pipeline.freeze.catalog import Catalog, by_time
+from pipeline.freeze.cut import is_labelled
 from pipeline.layout import labeled_path, raw_path
 from pipeline.live.store import Store
 
@@ -37,7 +38,7 @@ def median(times: Sequence[str]) -> str | None:
 def to_label(
     numbers: Iterable[int], store: Store, catalog: Catalog, window: int, root: Path = Path()
 ) -> tuple[list[int], list[int]]:
-    """Chunks that wait for labels: those that will train, and those whose posts are too old for the window.
+    """Chunks that are not frozen yet: those that will train or are labelled, and those too old for the window.
 
     The old ones of a backfill have time: nobody's newest posts, and nobody's corrections, wait behind them.
     """
@@ -47,5 +48,5 @@ def to_label(
     times = posted_times(catalog.chunks, root)
     times |= {name: time for number, name in names.items() if (time := median(store.posted_times(number)))}
     newest = by_time({*catalog.chunks, *names.values()}, times)[-window:]
-    first = [number for number, name in names.items() if name in newest]
+    first = [number for number, name in names.items() if name in newest or is_labelled(name, root)]
     return first, [number for number in names if number not in first]

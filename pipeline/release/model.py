@@ -32,6 +32,8 @@ def begin_model(repository: Repository, champion: str | None = None) -> Catalog:
     """
     path = repository.root / CATALOG_FILE
     begun = repository.begun() if champion is None else {}
+    if begun and repository.history().has_model(begun["version"]):  # tagged already, but on no branch
+        begun = {}
     catalog = replace(
         repository.committed_catalog() or read_catalog(path),
         version=begun.get("version") or _new_version(repository),
