@@ -35,6 +35,7 @@ from pipeline.lock import Busy, only_run
 from pipeline.params import CutParams, ScoreParams, read_params
 
 LEARN_EVENT = "maple.posts.threshold-crossed"
+GAP_EVENT = "maple.board.gap"  # of the resource maple.board.2294: how many posts no walk has listed yet, at most
 WALK_EVERY = 600.0  # seconds between walks over all boards while a backfill is at work
 
 
@@ -105,6 +106,7 @@ class _Run:
         self.new = self.visited = 0
         self.rows: list[dict[str, Any]] = []
         self.problems: list[str] = []
+        self.gaps: dict[int, int] = {}  # by board, after its last walk
         self.walked = float("-inf")
 
     async def through(self, backfill_pages: int) -> Any:
@@ -134,8 +136,11 @@ class _Run:
         posts, _ = self.store.count_pending()
         if self.problems:
             return Failed(message="; ".join(self.problems)[:2000])
-        boards = f"{self.visited} of {len(self.params.boards)} boards were due"
-        return Completed(message=f"{self.new} new posts, {posts} waiting for the next chunk; {boards}")
+        said = f"{self.new} new posts, {posts} waiting for the next chunk;"
+        said += f" {self.visited} of {len(self.params.boards)} boards were due"
+        if gap := sum(self.gaps.values()):
+            said += f"; up to {gap:,} posts of a gap are left for the next runs"
+        return Completed(message=said)
 
     def outlook(self, board_id: int) -> visits.Outlook:
         """Whether a board is due, and why."""
@@ -193,6 +198,13 @@ class _Run:
         if report is not None:
             self.new += report.new
             row |= _figures(report)
+            self.gaps[board_id] = report.gap
+            if report.gap or report.gap_before:
+                resource = {
+                    "prefect.resource.id": f"maple.board.{board_id}",
+                    "prefect.resource.name": board(board_id).name,
+                }
+                emit_event(GAP_EVENT, resource=resource, payload={"posts": report.gap, "before": report.gap_before})
         if not isinstance(result, BoardReport):
             self.problems.append(f"{name}: {result}")
             row["problem"] = str(result)[:300]
@@ -210,12 +222,12 @@ class _Run:
 
 _NOTHING = {"pages": 0, "new": 0, "known": 0, "gone": 0, "failed": 0, "comments": 0, "seconds": 0.0}
 # Prefect's page shows the columns of a table's first row, so that every row has all of them.
-_COLUMNS = ("board", *_NOTHING, "new categories", "odd pages", "visit", "problem")
+_COLUMNS = ("board", *_NOTHING, "gap", "new categories", "odd pages", "visit", "problem")
 
 
 def _figures(report: BoardReport) -> dict[str, Any]:
     figures = {name: getattr(report, name) for name in _NOTHING}
-    words = {"new categories": ", ".join(report.new_categories), "odd pages": ""}
+    words = {"gap": report.gap or "", "new categories": ", ".join(report.new_categories), "odd pages": ""}
     if report.odd:
         words["odd pages"] = f"{report.odd}, the first {report.remark}"[:300]
     return figures | {"seconds": round(report.seconds, 1)} | words

@@ -1,8 +1,8 @@
 """Listing a board's pages: which posts there are, which of them are unknown, and where a walk may end.
 
-A walk ends at a page that reaches down to the board's mark. Posts that arrive meanwhile push
-others to later pages, where they are seen twice and counted once; posts deleted meanwhile pull others up: see
-`Listing.list_board`. A list page that has changed is read on the mobile site, if there is one.
+A walk ends at a page that reaches down to the board's high water (`pipeline.live.records.Progress`). Posts that arrive
+meanwhile push others to later pages, where they are seen twice and counted once; posts deleted meanwhile pull others
+up: see `Listing.list_board`. A list page that has changed is read on the mobile site, if there is one.
 """
 
 import logging
@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipeline.inven import quarantine
+from pipeline.inven import gaps, quarantine
 from pipeline.inven.client import InvenClient, View
 from pipeline.inven.records import Failure, ListPage, ListRow
 from pipeline.live.store import Store
@@ -34,7 +34,9 @@ class Listing:
         self._board = board_id
         self._folder = folder
         self._started = time.monotonic()
-        self._mark = store.crawl_mark(board_id)
+        before = store.progress(board_id)
+        self._high_water = before.high_water if before else None  # when the walk began
+        self._gaps = before.gaps if before else ()
         self._listed: set[int] = set()
         self._settled: set[int] = set()
         self._failed_before: set[int] = set()  # posts that earlier walks could not read
@@ -42,14 +44,42 @@ class Listing:
         self._mobile_lists = False
         self._drift = ""  # what has changed on the PC site, while the mobile site helps out
         self._pages = self._last_page = self._known = self._failed = 0
-        self._complete = True
+        self._reached = True  # what earlier walks have settled
+
+    @property
+    def had_gaps(self) -> bool:
+        """Whether there were gaps when the walk began."""
+        return bool(self._gaps)
+
+    @property
+    def board(self) -> int:
+        """The board's id."""
+        return self._board
+
+    @property
+    def store(self) -> Store:
+        """Where it is kept."""
+        return self._store
+
+    @property
+    def pages(self) -> int:
+        """List pages read so far."""
+        return self._pages
+
+    def unsettled(self, post_ids: Iterable[int]) -> set[int]:
+        """Which of these posts are neither stored nor gone nor given up."""
+        return set(post_ids) - self._settled
+
+    def forget_listed(self) -> None:
+        """Begin to list anew."""
+        self._listed.clear()
 
     async def list_board(self, max_pages: int, overlap_pages: int) -> list[list[ListRow]]:
         """The rows of each page that were not on one before it, newest page first.
 
         A post deleted between two requests pulls the next page's first post up to the page just read, where
-        nobody sees it. That can only have happened where ids have a gap between two pages; there the upper page
-        is read once more.
+        nobody sees it. That can only have happened where ids are missing between two pages; there both are read once
+        more.
         """
         try:
             return await self._list_pages(max_pages, overlap_pages)
@@ -67,16 +97,18 @@ class Listing:
             if rows is None:
                 return []
             if not rows:
-                if number == 1 and self._mark is not None:
-                    self._stop_at_list("the board shows no posts any more")
+                if self._high_water is not None:
+                    if number == 1:
+                        self._stop_at_list("the board shows no posts any more")
+                    elif not await self.ends_before(number):
+                        return []
                 reached = True
                 break
             fresh = self.first_seen(rows)
-            if lowest and fresh and lowest - max(row.post_id for row in fresh) > 1:
-                again = await self.list_page(number - 1)
-                if again is None:
-                    return []
-                pages.append(self.first_seen(again))
+            if missed := await self.missed_above(number, lowest, fresh):
+                pages.append(missed)
+            if self.stopped:
+                return []
             pages.append(fresh)
             lowest = rows[-1].post_id
             if self._ends_here(rows):
@@ -84,8 +116,29 @@ class Listing:
                 overlap_pages -= 1
                 if overlap_pages < 0:
                     break
-        self._complete = reached or self._mark is None
+        self._reached = reached or self._high_water is None
         return pages
+
+    async def ends_before(self, number: int) -> bool:
+        """Whether the list really ends above this page, which was empty although older posts are known: asked again."""
+        rows = await self.list_page(number)
+        if rows:
+            self._stop_at_list(f"page {number} was empty, and at once no longer")
+        return rows == []
+
+    async def missed_above(self, number: int, lowest: int, fresh: Sequence[ListRow]) -> list[ListRow]:
+        """Posts that a deletion has hidden between this page and the one above, whose last id was `lowest` (0: none).
+
+        A deletion pulls them up to the page above, a post that arrives meanwhile pushes them back: both are read again.
+        """
+        if not lowest or not fresh or lowest - max(row.post_id for row in fresh) <= 1:
+            return []
+        found: list[ListRow] = []
+        for again in (number - 1, number):
+            found += self.first_seen(await self.list_page(again) or [])
+            if self.stopped or any(row.post_id < lowest for row in found):
+                break
+        return found
 
     async def list_page(self, number: int, view: View | None = None) -> list[ListRow] | None:
         """The rows of a page, after asking the store about them; None if the page can't be used."""
@@ -131,12 +184,14 @@ class Listing:
     def _ends_here(self, rows: Sequence[ListRow]) -> bool:
         """Whether a page reaches the posts that earlier walks settled, with none among those that they did not.
 
-        Then what is new stands above, because ids fall from row to row: one list request finds a few new posts.
+        Then what is new stands above, because ids fall from row to row: one list request finds a few new posts. Gaps
+        are filled afterwards (`pipeline.inven.older`).
         """
-        mark = self._mark
-        if mark is None or rows[-1].post_id > mark:
+        high = self._high_water
+        if high is None or rows[-1].post_id > high:
             return False
-        return {row.post_id for row in rows if row.post_id <= mark} <= self._settled | self._failed_before
+        old = {row.post_id for row in rows if row.post_id <= high and not gaps.covers(self._gaps, row.post_id)}
+        return old <= self._settled | self._failed_before
 
     def _stop_at_list(self, detail: str, page: Failure | None = None, name: str = "") -> None:
         kind, url = (page.kind, page.url) if page else ("drift", self._client.list_url(self._board, 1))

@@ -9,8 +9,9 @@ from pipeline import boards
 class BoardReport:
     """What a walk did. `known`: listed posts settled before. `gone`: found deleted. `failed`: not read.
 
-    `stopped` says why a walk ended early ("" if it did not). `complete` is False when `max_pages` ended it
-    above the last walk's end: posts between are found by a backfill. `drift` names the first PC page that has changed
+    `stopped` says why a walk ended early ("" if it did not). `gap` is how many ids no walk has listed yet, between
+    posts that were (at least as many as there are posts): walks that `max_pages` ended left them, the next ones fill
+    them; `gap_before`: when this walk began. `drift` names the first PC page that has changed
     while the mobile site helps out. `odd` counts pages that could be read although something was odd about them, and
     `remark` says what it was on the first. `new_categories` are labels that the domain's table does not know.
     """
@@ -23,7 +24,8 @@ class BoardReport:
     failed: int
     seconds: float
     stopped: str = ""
-    complete: bool = True
+    gap: int = 0
+    gap_before: int = 0
     drift: str = ""
     comments: int = 0
     new_categories: tuple[str, ...] = ()
@@ -35,9 +37,10 @@ class BoardReport:
             f"{boards.board(self.board).name}: {self.new} new, {self.known} known, {self.gone} gone,"
             f" {self.failed} failed on {self.pages} pages in {self.seconds:.1f} s"
         )
-        if not self.complete:
-            text += "; older unknown posts are left behind: max_pages was too small to reach the last walk's end"
-            text += " (a backfill finds them)"
+        if self.gap:
+            text += f"; a gap of up to {self.gap:,} posts is left for the next runs (max_pages)"
+        elif self.gap_before:
+            text += f"; a gap of up to {self.gap_before:,} posts is filled"
         if self.comments:
             text += f"; {self.comments} new comments"
         if self.new_categories:

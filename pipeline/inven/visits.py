@@ -9,6 +9,7 @@ ahead than it can is the work of a clock that was wrong, and is not believed.
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from pipeline.inven import gaps
 from pipeline.inven.client import COOL_DOWN
 from pipeline.live.records import Visit
 from pipeline.live.store import Store
@@ -30,13 +31,17 @@ def outlook(store: Store, board_id: int, now: datetime, *, expected_new: float, 
     """Look at a board without asking the site.
 
     It is due when about `expected_new` new posts are to be expected, `max_wait` minutes after the last visit at the
-    latest, and whenever the last visit did not end well. A board that has begun to refuse us is left alone first.
+    latest, whenever the last visit did not end well, and as long as it has a gap (`pipeline.inven.gaps`). A board that
+    has begun to refuse us is left alone first.
     """
     visit = store.last_visit(board_id)
     if visit.blocked_until is not None and now < visit.blocked_until < now + LONGEST_BLOCK:
         return Outlook(False, f"left alone until {visit.blocked_until:%H:%M}: it refused us", blocked=True)
     if visit.began is None:
         return Outlook(True, "not visited yet, or the last visit did not end well")
+    progress = store.progress(board_id)
+    if progress and progress.gaps:
+        return Outlook(True, f"a gap of up to {gaps.ids(progress.gaps):,} posts is to be filled")
     longest = timedelta(minutes=max_wait)
     waited = now - visit.began
     if waited >= longest or waited < timedelta():  # from the future: a clock was wrong

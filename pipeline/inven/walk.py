@@ -5,22 +5,23 @@ What is stored has no holes when a walk is cut off, and the order of collection 
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline import boards, clock
+from pipeline.inven import gaps
 from pipeline.inven.client import InvenClient, InvenError, SiteUnavailable
-from pipeline.inven.listing import Changed, Listing
+from pipeline.inven.listing import Listing
 from pipeline.inven.records import GONE_UNEXPLAINED, Article, Failure, ListRow
 from pipeline.inven.report import BoardReport
-from pipeline.live.records import Comment, Post
+from pipeline.live.records import Comment, Gap, Post, Progress
 from pipeline.live.store import Store
 
 log = logging.getLogger("pipeline.inven.crawl")
 
 STRANGE = 3  # answers in a row that are no article: then it is the site, not the posts
 SILENT = 2  # posts in a row without any answer: then the site is down
-_BOTTOM = 10**6  # the "page" of a board that was walked to its end
 
 
 class Walk(Listing):
@@ -48,7 +49,8 @@ class Walk(Listing):
             failed=self._failed,
             seconds=round(time.monotonic() - self._started, 3),
             stopped=self.stopped,
-            complete=self._complete,
+            gap=gaps.ids(now.gaps) if (now := self._store.progress(self._board)) else 0,
+            gap_before=gaps.ids(self._gaps),
             drift=self._drift,
             comments=self._comments,
             new_categories=tuple(self._new_categories),
@@ -56,58 +58,17 @@ class Walk(Listing):
             remark=next(iter(self._remarks), ""),
         )
 
-    # --- older pages ------------------------------------------------------------------------------
-
-    async def backfill(self, pages: int, on_page: Callable[[int], Awaitable[None]] | None) -> None:
-        """Collect the board's newest `pages` pages, from where the last walk or backfill ended.
-
-        `on_page` hears the number of each page that is done. The place is kept after every page: a post id, because
-        page numbers move. It stays above a post that can't be read, so that the next backfill tries it again.
-        """
-        try:
-            await self._backfill(pages, on_page)
-        except Changed:
-            self._listed.clear()
-            await self._backfill(pages, on_page)
-
-    async def _backfill(self, pages: int, on_page: Callable[[int], Awaitable[None]] | None) -> None:
-        floor, number = self._store.crawl_floor(self._board) or (0, 1)
-        if number >= pages:
-            return
-        rows = await self.list_page(number)
-        while rows is not None and number > 1 and (not rows or rows[0].post_id < floor):
-            number -= 1  # posts were deleted meanwhile
-            rows = await self.list_page(number)
-        lowest = 0
-        while rows:
-            fresh = self.first_seen(rows)
-            if lowest and fresh and lowest - fresh[0].post_id > 1:  # see Listing.list_board
-                fresh = self.first_seen(await self.list_page(number - 1) or []) + fresh
-            await self.collect([fresh], move_mark=False)
-            if self.stopped:
-                return
-            lowest = rows[-1].post_id
-            unsettled = self._listed - self._settled
-            self._store.set_crawl_floor(self._board, max(unsettled) + 1 if unsettled else lowest, number)
-            if on_page is not None:
-                await on_page(number)
-            if number >= pages:
-                return
-            number += 1
-            rows = await self.list_page(number)
-        if rows is not None and lowest and not self._listed - self._settled:
-            self._store.set_crawl_floor(self._board, 1, _BOTTOM)
-
     # --- collecting -------------------------------------------------------------------------------
 
-    async def collect(self, pages: Sequence[Sequence[ListRow]], *, move_mark: bool) -> None:
+    async def collect(self, pages: Sequence[Sequence[ListRow]], *, from_top: bool) -> None:
         """Read and store the unknown posts, oldest first; those that failed in earlier walks come last.
 
-        Each page's posts are one transaction, also when the walk is cut off inside it.
+        Each page's posts are one transaction, also when the walk is cut off inside it. `from_top`: these are the
+        board's newest pages, so that its high water moves.
         """
         unsettled = self._listed - self._settled
-        if move_mark and self._mark is not None and unsettled and min(unsettled) <= self._mark:
-            self._store.set_crawl_mark(self._board, min(unsettled) - 1)  # true even if we die from here on
+        if from_top and self._high_water is not None and unsettled and min(unsettled) <= self._high_water:
+            self._lower_high_water(min(unsettled) - 1)  # true even if we die from here on
         try:
             for retrying in (False, True):
                 for rows in reversed(pages):
@@ -122,8 +83,8 @@ class Walk(Listing):
         finally:
             self._settle_silent()
             self._settle_doubtful(proven=False)
-            if move_mark:
-                self._move_mark()
+            if from_top:
+                self._move_high_water()
 
     async def _collect(self, row: ListRow, retrying: bool) -> None:
         url = self._client.article_url(self._board, row.post_id)
@@ -260,15 +221,29 @@ class Walk(Listing):
                 self._fail(post_id, Failure("drift", failure.url, failure.detail, failure.content))
         self._doubtful = []
 
-    def _move_mark(self) -> None:
+    def _lower_high_water(self, to: int) -> None:
+        def lowered(now: Progress | None) -> Progress:
+            return Progress(to) if now is None else replace(now, high_water=min(now.high_water, to))
+
+        self._store.change_progress(self._board, lowered)
+
+    def _move_high_water(self) -> None:
+        """What was listed is settled up to the first post that is not. Below it a gap may be left."""
         if not self._listed:
             return
+        lowest, highest = min(self._listed), max(self._listed)
         unsettled = self._listed - self._settled
-        mark = min(unsettled) - 1 if unsettled else max(self._mark or 0, *self._listed)
-        if mark != self._mark:
-            self._store.set_crawl_mark(self._board, mark)
-        if self._mark is None or not self._complete:
-            self._store.set_crawl_floor(self._board, min(self._listed), self._last_page)  # a backfill goes on here
+        high = min(unsettled) - 1 if unsettled else max(self._high_water or 0, highest)
+
+        def moved(now: Progress | None) -> Progress:
+            if now is None or self._high_water is None:
+                return Progress(high, lowest, self._last_page, now.gaps if now else ())
+            left = gaps.without(now.gaps, lowest, highest, self._last_page)
+            if not self._reached:
+                left = gaps.joined(left, Gap(self._high_water, lowest, self._last_page))
+            return replace(now, high_water=high, gaps=left)
+
+        self._store.change_progress(self._board, moved)
 
     # --- comments ---------------------------------------------------------------------------------
 

@@ -1,21 +1,22 @@
 """The collecting side of the live database: posts, pages that could not be read, how far boards were walked."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Connection, delete, func, insert, select
 
 from pipeline import clock
 from pipeline.live.database import Database, batches
-from pipeline.live.records import Comment, Post, Visit
+from pipeline.live.records import Comment, Gap, Post, Progress, Visit
 from pipeline.live.tables import (
     categories,
     comment_reads,
     comments,
     crawl_failures,
-    crawl_marks,
+    crawl_gaps,
+    crawl_progress,
     crawl_visits,
     posts,
     robots,
@@ -117,34 +118,23 @@ class Collected(Database):
         with self.reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def crawl_mark(self, board_id: int) -> int | None:
-        """The post id up to which a board has been walked completely, or None."""
+    def progress(self, board_id: int) -> Progress | None:
+        """How far a board has been walked; None before the first walk."""
         with self.reading() as connection:
-            return connection.scalar(select(crawl_marks.c.post_id).where(crawl_marks.c.board_id == board_id))
+            return _progress(connection, board_id)
 
-    def set_crawl_mark(self, board_id: int, post_id: int) -> None:
-        """Everything of the board up to this id has been walked, down to where the last walk ended."""
-        values = {"post_id": post_id, "updated_at": clock.iso(clock.now())}
-        statement = self._insert(crawl_marks).values(board_id=board_id, **values)
+    def change_progress(self, board_id: int, change: Callable[[Progress | None], Progress]) -> None:
+        """Put what `change` makes of a board's progress in its place. It is given what stands there now."""
         with self.writing() as connection:
+            new = change(_progress(connection, board_id))
+            place = {"high_water": new.high_water, "low_water": new.low_water, "low_page": new.low_page}
+            values = {**place, "updated_at": clock.iso(clock.now())}
+            statement = self._insert(crawl_progress).values(board_id=board_id, **values)
             connection.execute(statement.on_conflict_do_update(index_elements=["board_id"], set_=values))
-
-    def crawl_floor(self, board_id: int) -> tuple[int, int] | None:
-        """Everything from this post id up to the mark is settled; beside it the list page where it last stood."""
-        query = select(crawl_marks.c.floor, crawl_marks.c.depth).where(crawl_marks.c.board_id == board_id)
-        with self.reading() as connection:
-            row = connection.execute(query).first()
-        return None if row is None or row.floor is None else (row.floor, row.depth)
-
-    def set_crawl_floor(self, board_id: int, post_id: int, page: int) -> None:
-        """Posts from this id up to the mark are settled. Only for a board that has a mark."""
-        moment = clock.iso(clock.now())
-        with self.writing() as connection:
-            connection.execute(
-                update(crawl_marks)
-                .where(crawl_marks.c.board_id == board_id)
-                .values(floor=post_id, depth=page, updated_at=moment)
-            )
+            connection.execute(delete(crawl_gaps).where(crawl_gaps.c.board_id == board_id))
+            for gap in new.gaps:
+                row = {"after": gap.after, "before": gap.before, "page": gap.page}
+                connection.execute(insert(crawl_gaps).values(board_id=board_id, **row))
 
     def new_categories(self, board_id: int, names: Iterable[str]) -> list[str]:
         """Remember labels that the domain's table does not know. Returns those seen for the first time."""
@@ -242,6 +232,15 @@ class Collected(Database):
             statement = self._insert(comment_reads).values(board_id=board_id, post_id=post_id, **read)
             connection.execute(statement.on_conflict_do_update(index_elements=["board_id", "post_id"], set_=read))
         return added
+
+
+def _progress(connection: Connection, board_id: int) -> Progress | None:
+    row = connection.execute(select(crawl_progress).where(crawl_progress.c.board_id == board_id)).first()
+    if row is None:
+        return None
+    query = select(crawl_gaps).where(crawl_gaps.c.board_id == board_id).order_by(crawl_gaps.c.after)
+    gaps = tuple(Gap(gap.after, gap.before, gap.page) for gap in connection.execute(query))
+    return Progress(row.high_water, row.low_water, row.low_page, gaps)
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -46,6 +46,32 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Ids of a board that no walk has listed yet: those above `after` and below `before`, both of which were.
+
+    `page` is the list page on which `before` was last seen.
+    """
+
+    after: int
+    before: int
+    page: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a board has been walked: every post from `low_water` up to `high_water` is settled, except in gaps.
+
+    Settled is what is stored, gone, or given up. `low_page` is the list page on which `low_water` was last seen; both
+    are None where that is not known. Gaps are in ascending order.
+    """
+
+    high_water: int
+    low_water: int | None = None
+    low_page: int | None = None
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """`label` None means no label; `note` then says why. `scores` are raw: over the label words, uncalibrated.
 

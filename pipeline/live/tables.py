@@ -156,14 +156,24 @@ crawl_failures = Table(
     PrimaryKeyConstraint("board_id", "post_id"),
 )
 
-crawl_marks = Table(
-    "crawl_marks",
+crawl_progress = Table(
+    "crawl_progress",
     metadata,
     Column("board_id", Integer, primary_key=True, autoincrement=False),
-    Column("post_id", Integer, nullable=False),  # everything up to this id has been walked
+    Column("high_water", Integer, nullable=False),  # every post up to this id is settled, except in gaps
     Column("updated_at", String(25), nullable=False),
-    Column("floor", Integer),  # ... and everything down to this one; NULL = not known
-    Column("depth", Integer),  # the list page on which `floor` was last seen
+    Column("low_water", Integer),  # ... and down to this one; NULL = not known
+    Column("low_page", Integer),  # the list page on which `low_water` was last seen
+)
+
+crawl_gaps = Table(  # ids that no walk has listed yet
+    "crawl_gaps",
+    metadata,
+    Column("board_id", Integer, nullable=False),
+    Column("after", Integer, nullable=False),  # those above this one
+    Column("before", Integer, nullable=False),  # and below this one
+    Column("page", Integer, nullable=False),  # the list page on which `before` was last seen
+    PrimaryKeyConstraint("board_id", "after"),
 )
 
 crawl_visits = Table(

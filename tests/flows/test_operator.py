@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -85,6 +86,35 @@ def test_a_changed_site_is_a_failed_task_with_the_url_while_posts_come_from_the_
     row = json.loads(artifacts(place, "crawl-report")[0]["data"])[0]
     assert (row["board"], row["new"]) == ("전사", 151)
     assert changed in row["problem"]
+
+
+def test_what_a_weekend_off_has_left_stands_in_the_table_and_in_an_event(place: Place, tmp_path: Path) -> None:
+    start = clock.now() - timedelta(days=2)
+    posts = schedule(drafts(160), start=start, initial=40, per_minute=60)
+    site_clock = Clock(start)
+    addresses = {"DATABASE_URL": f"sqlite:///{tmp_path}/live.db"}
+    with ReplayServer(posts, site_clock) as site:
+        place.python("-c", SHORT, INVEN_URL=site.url, **addresses)
+        site_clock.pass_time(hours=48)
+        done = place.python("-c", SHORT, INVEN_URL=site.url, **addresses)
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert "up to 80 posts of a gap are left for the next runs" in done.stderr + done.stdout
+        assert json.loads(artifacts(place, "crawl-report")[0]["data"])[0]["gap"] == 80
+        done = place.python("-c", SHORT, "--due", INVEN_URL=site.url, **addresses)  # due because of its gap
+        assert "posts of a gap" not in done.stderr + done.stdout
+        row = json.loads(artifacts(place, "crawl-report")[0]["data"])[0]
+        assert (row["gap"], row["visit"]) == ("", "a gap of up to 80 posts is to be filled")
+    with Store(addresses["DATABASE_URL"]) as store:
+        assert store.count_pending()[0] == 160
+    deadline = time.monotonic() + 60
+    while True:
+        found = place.api("/events/filter", filter={"event": {"name": ["maple.board.gap"]}})
+        said = sorted((event["payload"]["posts"], event["payload"]["before"]) for event in found["events"])
+        if said == [(0, 80), (80, 0)] or time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    assert said == [(0, 80), (80, 0)]
+    assert {event["resource"]["prefect.resource.id"] for event in found["events"]} == {"maple.board.2294"}
 
 
 @pytest.mark.parametrize("flow", ["crawl", "learn"])

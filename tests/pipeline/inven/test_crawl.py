@@ -46,6 +46,13 @@ def stored(store: Store, board_id: int = BOARD) -> list[int]:
         return list(connection.scalars(query))
 
 
+def high_water(store: Store, board_id: int = BOARD) -> int:
+    """Up to where every post is settled."""
+    progress = store.progress(board_id)
+    assert progress is not None
+    return progress.high_water
+
+
 def ids(posts: Sequence[ReplayPost], board_id: int = BOARD) -> list[int]:
     return [post.post_id for post in posts if post.board_id == board_id and not post.deleted]
 
@@ -74,11 +81,11 @@ def test_every_post_once_in_order_of_posting(serve: Serve, store: Store) -> None
         0,
         4,
     )  # the fourth page is empty
-    assert report.complete
+    assert report.gap == 0
     assert not report.stopped
     assert server.count("article") == 95
     assert len(set(server.paths)) == len(server.paths)
-    assert store.crawl_mark(BOARD) == ids(posts)[-1]
+    assert high_water(store) == ids(posts)[-1]
 
 
 def test_what_is_stored_is_what_was_written(serve: Serve, store: Store) -> None:
@@ -143,7 +150,7 @@ def test_a_page_with_two_bodies_is_read_and_reported(serve: Serve, store: Store)
         assert all(connection.scalars(select(posts_table.c.body)))
 
 
-def test_crawl_page_stores_one_page_and_leaves_the_mark(serve: Serve, store: Store) -> None:
+def test_crawl_page_stores_one_page_and_leaves_the_high_water(serve: Serve, store: Store) -> None:
     posts = timetable(drafts(90))
     server = serve(posts)
 
@@ -153,7 +160,7 @@ def test_crawl_page_stores_one_page_and_leaves_the_mark(serve: Serve, store: Sto
 
     assert asyncio.run(second()).new == 40
     assert stored(store) == ids(posts)[10:50]
-    assert store.crawl_mark(BOARD) is None
+    assert store.progress(BOARD) is None
     assert walk(server, store).new == 50  # a page of known posts hides neither what is above nor below it
     assert sorted(stored(store)) == ids(posts)
 
@@ -233,7 +240,7 @@ def test_a_killed_walk_is_finished_by_the_next(serve: Serve, store: Store, monke
         return add_posts(self, new)
 
     monkeypatch.setattr(Store, "add_posts", die_after_the_first_page)
-    monkeypatch.setattr(Walk, "_move_mark", lambda self: None)  # a killed process does not tidy up
+    monkeypatch.setattr(Walk, "_move_high_water", lambda self: None)  # a killed process does not tidy up
     with pytest.raises(KeyboardInterrupt):
         walk(server, store)
     monkeypatch.undo()
@@ -249,11 +256,11 @@ def test_older_unknown_posts_behind_a_page_of_known_ones_are_found(serve: Serve,
     server.fault = lambda path, count: PlainTextResponse("", 500) if path == path_of(bad) else None
     first = walk(server, store)
     assert (first.new, first.failed) == (129, 1)
-    assert store.crawl_mark(BOARD) == bad.post_id - 1
+    assert high_water(store) == bad.post_id - 1
     server.fault = lambda path, count: None
     assert walk(server, store).new == 1
     assert sorted(stored(store)) == ids(posts)
-    assert store.crawl_mark(BOARD) == ids(posts)[-1]
+    assert high_water(store) == ids(posts)[-1]
     assert store.failures() == []
 
 
@@ -262,14 +269,14 @@ def test_max_pages_bounds_the_walk_and_says_what_is_left_behind(serve: Serve, st
     clock = Clock()
     server = serve(posts, clock)
     report = walk(server, store, max_pages=2)
-    assert (report.new, report.pages, report.complete) == (80, 2, True)  # how far back a first walk goes
+    assert (report.new, report.pages, report.gap) == (80, 2, 0)  # how far back a first walk goes
     clock.pass_time(hours=2)
     report = walk(server, store, max_pages=2)
-    assert (report.new, report.complete) == (80, False)
-    assert "max_pages" in str(report)
-    assert walk(server, store, max_pages=2).pages == 1
-    report = walk(server, store, max_pages=20, overlap_pages=20)  # the way to catch up
+    assert (report.new, report.gap) == (80, 120)
+    assert "a gap of up to 120 posts is left for the next runs" in str(report)
+    report = walk(server, store, max_pages=20, overlap_pages=20)  # all the way down, below the first walk's end too
     assert report.new == 400 - 160
+    assert report.gap == 0
     assert sorted(stored(store)) == ids(posts)
 
 
@@ -361,7 +368,7 @@ def test_one_odd_post_stops_one_walk_and_is_given_up_in_the_end(serve: Serve, st
     (failure,) = store.failures()
     assert failure["attempts"] == GIVE_UP
     assert server.paths.count(path_of(odd)) == asked + 3
-    assert store.crawl_mark(BOARD) == max(stored(store))
+    assert high_water(store) == max(stored(store))
     server.paths.clear()
     walk(server, store)
     assert [path for path in server.paths if path != "/robots.txt"] == [f"/board/maple/{BOARD}?p=1"]
@@ -437,7 +444,7 @@ def test_a_board_that_lost_all_its_rows_is_drift(serve: Serve, store: Store) -> 
 
 def test_an_empty_board_is_no_trouble(serve: Serve, store: Store) -> None:
     report = walk(serve([]), store)
-    assert (report.pages, report.new, report.stopped, report.complete) == (1, 0, "", True)
+    assert (report.pages, report.new, report.stopped, report.gap) == (1, 0, "", 0)
 
 
 def test_the_quarantine_stays_small(tmp_path: Path, monkeypatch: Any) -> None:

@@ -15,7 +15,7 @@ from pipeline.inven.parse import parse_article, parse_list
 from pipeline.inven.records import Article, Failure, ListPage
 from pipeline.live.store import Store
 from pipeline.text import normalise
-from tests.pipeline.inven.test_crawl import BOARD, folder_of, ids, path_of, stored, walk
+from tests.pipeline.inven.test_crawl import BOARD, folder_of, high_water, ids, path_of, stored, walk
 from tests.pipeline.inven.test_parse import HEAD, TAIL, article_html, row
 from tests.support.replay_server import START, ReplayServer, drafts, page, timetable
 
@@ -167,7 +167,7 @@ def test_hostile_posts_are_left_out_and_the_board_goes_on(serve: Serve, store: S
     assert (report.new, report.failed, report.stopped) == (24, 6, "")
     assert {failure["kind"] for failure in store.failures()} == {"excess"}
     assert not folder_of(store).exists()  # nothing is kept of megabytes of rubbish
-    assert store.crawl_mark(BOARD) == ids(posts)[-1]
+    assert high_water(store) == ids(posts)[-1]
     server.paths.clear()
     report = walk(server, store)
     assert (report.new, report.failed) == (0, 0)

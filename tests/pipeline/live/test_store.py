@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 
 from pipeline.clock import KST
 from pipeline.live.database import StoreError
-from pipeline.live.records import Answer, Feedback, Post, Prediction
+from pipeline.live.records import Answer, Feedback, Gap, Post, Prediction, Progress
 from pipeline.live.store import Store
 from pipeline.live.tables import posts
 from tests.support import ROOT
@@ -134,19 +134,24 @@ def test_failure_detail_is_cut(store: Store) -> None:
     assert len(store.failures()[0]["detail"]) == 500
 
 
-def test_crawl_marks_are_kept_by_board(store: Store) -> None:
-    assert store.crawl_mark(2294) is None
-    store.set_crawl_mark(2294, 10)
-    store.set_crawl_mark(2294, 20)
-    store.set_crawl_mark(2298, 3)
-    assert (store.crawl_mark(2294), store.crawl_mark(2298)) == (20, 3)
+def test_progress_is_kept_by_board_with_its_gaps(store: Store) -> None:
+    first = Progress(20, 3, 7, (Gap(4, 6, 5), Gap(9, 15, 1)))
+    assert store.progress(2294) is None
+    store.change_progress(2294, lambda now: Progress(10) if now is None else now)
+    store.change_progress(2298, lambda now: Progress(3, gaps=(Gap(1, 3, 1),)))
+    store.change_progress(2294, lambda now: first)
+    assert (store.progress(2294), store.progress(2298)) == (first, Progress(3, gaps=(Gap(1, 3, 1),)))
+    seen: list[Progress | None] = []
+    store.change_progress(2294, lambda now: seen.append(now) or Progress(30))  # type: ignore[func-returns-value]
+    assert seen == [first]
+    assert store.progress(2294) == Progress(30)
 
 
 WRITER = """
 import sys
 from datetime import datetime
 from pipeline.clock import KST
-from pipeline.live.records import Feedback, Post
+from pipeline.live.records import Gap, Progress, Feedback, Post
 from pipeline.live.store import Store
 url, start = sys.argv[1], int(sys.argv[2])
 moment = datetime(2026, 11, 22, 12, tzinfo=KST)
