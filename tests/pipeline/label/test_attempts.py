@@ -16,8 +16,9 @@ from pipeline.label.chunk import COLUMNS, label_chunk
 from pipeline.label.dispatch import BREAKER
 from pipeline.label.records import CoverageError, LabelReport, LabelServerError, QualityError
 from pipeline.layout import CHUNK_COLUMNS, labeled_path, raw_path
+from pipeline.live.labelling import ASKED_IN_VAIN
 from pipeline.live.records import LabelFailure
-from pipeline.live.store import ASKED_IN_VAIN, Store
+from pipeline.live.store import Store
 from pipeline.live.tables import labels, labels_set_aside
 from tests.pipeline.label import labelling
 from tests.pipeline.label.labelling import PROBES, settings_for
