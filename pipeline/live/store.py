@@ -23,7 +23,7 @@ from pipeline.live.tables import feedback, posts, predictions
 class Store(Collected, Freezing, Labelling, Moods):
     """The live database at `url` (an SQLAlchemy URL). Creates and migrates its tables when opened.
 
-    What each step of the loop asks has a module of its own: `collecting`, `freezing`, `labelling`; `moods` is the page's.
+    What the steps of the loop ask stands in `collecting`, `freezing` and `labelling`, what the page asks in `moods`.
     Raises StoreError when the URL can't be used.
     """
 
