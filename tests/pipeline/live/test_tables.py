@@ -1,13 +1,17 @@
 """The tables and their migrations say the same."""
 
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
 from pipeline import clock
-from pipeline.live.records import Post, Prediction
+from pipeline.live.database import MIGRATIONS
+from pipeline.live.records import Post, Prediction, Progress
 from pipeline.live.store import Store
 from pipeline.live.tables import metadata
 
@@ -86,3 +90,23 @@ def test_the_counts_of_the_gate_read_an_index_and_no_row(store: Store) -> None:
         ).all()
         assert len(plan) == 1  # no sorting
         assert "posts_pending" in plan[0][-1] or "posts_by_chunk" in plan[0][-1]
+
+
+def test_how_far_boards_were_walked_outlives_the_change_of_its_words(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'live.db'}"
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+        connection.execute(
+            sa.text(
+                "INSERT INTO crawl_marks (board_id, post_id, updated_at, floor, depth) VALUES (2294, 90, 'x', 40, 7),"
+                " (5974, 5, 'x', NULL, NULL)"
+            )
+        )
+    engine.dispose()
+    with Store(url) as store:
+        assert store.progress(2294) == Progress(90, 40, 7)
+        assert store.progress(5974) == Progress(5)
