@@ -101,6 +101,8 @@ def _kill(pid: int) -> None:
     """End a process and everything that it has started: DVC's stages would go on without it."""
     with contextlib.suppress(psutil.NoSuchProcess):
         parent = psutil.Process(pid)
-        for process in (*parent.children(recursive=True), parent):
+        family = [*parent.children(recursive=True), parent]
+        for process in family:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        psutil.wait_procs(family, timeout=10)

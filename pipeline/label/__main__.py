@@ -84,8 +84,8 @@ def main(arguments: list[str] | None = None) -> None:
         for number in chosen.chunks:
             _label(number, settings, store, chosen.ask_again)
         if chosen.relabel:
-            again = chosen_chunks(chosen.relabel)
             with only_run(LEARN):  # a learn run may freeze or remove these files
+                again = chosen_chunks(chosen.relabel)
                 for number in again:
                     report = _label(number, settings, store, chosen.ask_again)
                     store.set_post_labels(live_labels(number))
