@@ -18,9 +18,10 @@ from pipeline.live.collecting import Collected
 from pipeline.live.database import batches
 from pipeline.live.moods import Moods
 from pipeline.live.records import Answer, Feedback, LabelFailure, Prediction
-from pipeline.live.tables import feedback, label_failures, labels, labels_set_aside, posts, predictions
+from pipeline.live.tables import feedback, frozen_texts, label_failures, labels, labels_set_aside, posts, predictions
 
 ASKED_IN_VAIN = 3  # runs after which a text without a label is not asked again
+_FROZEN = ("job_group", "job", "title", "body")
 _OLD_AFTER = timedelta(days=30)  # how far a post may lie behind the newest ones and still count as of late
 
 
@@ -107,10 +108,17 @@ class Store(Collected, Moods):
             return connection.scalar(query) is not None
 
     def posts_of_chunk(self, number: int) -> list[dict[str, Any]]:
-        """The rows of a chunk in order of collection."""
-        query = select(posts).where(posts.c.chunk == number).order_by(posts.c.seq)
+        """The rows of a chunk in order of collection, with the texts that they had when it was cut."""
+        same = (frozen_texts.c.board_id == posts.c.board_id) & (frozen_texts.c.post_id == posts.c.post_id)
+        own = (frozen_texts.c[name].label(f"frozen_{name}") for name in _FROZEN)
+        query = select(posts, *own).outerjoin(frozen_texts, same).where(posts.c.chunk == number).order_by(posts.c.seq)
+        rows = []
         with self.reading() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            for found in connection.execute(query).mappings():
+                row = dict(found)
+                frozen = {name: row.pop(f"frozen_{name}") for name in _FROZEN}
+                rows.append(row if frozen["title"] is None else row | frozen)
+        return rows
 
     def assign_archive(self, size: int, after: int = 0) -> int | None:
         """Give all pending feedback the next archive number. None when fewer than `size` are pending.
@@ -231,12 +239,18 @@ class Store(Collected, Moods):
             connection.execute(delete(label_failures).where(label_failures.c.chunk == chunk))
 
     def set_post_labels(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the LLM's labels beside the posts: rows of board_id, post_id, label, confidence, labeler."""
+        """Write the LLM's labels beside the posts: rows of board_id, post_id, label, confidence, labeler.
+
+        Not beside a post that has been edited since it was cut: the label is that of another text.
+        """
         with self.writing() as connection:
             for row in rows:
+                mine = posts.c.board_id == row["board_id"], posts.c.post_id == row["post_id"]
+                key = frozen_texts.c.board_id == row["board_id"], frozen_texts.c.post_id == row["post_id"]
+                edited = select(frozen_texts.c.post_id).where(*key).exists()
                 connection.execute(
                     update(posts)
-                    .where(posts.c.board_id == row["board_id"], posts.c.post_id == row["post_id"])
+                    .where(*mine, ~edited)
                     .values(label=row["label"], confidence=row["confidence"], labeler=row["labeler"])
                 )
 
