@@ -11,8 +11,10 @@ import argparse
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import uvicorn
@@ -72,6 +74,16 @@ class Replay:
     def remove(self, board_id: int, post_id: int) -> None:
         """Delete a post as its writer would: from the list too, so that later ones move up."""
         self._removed.add((board_id, post_id))
+
+    def edit(self, board_id: int, post_id: int, **changes: Any) -> None:
+        """Change a post as its writer would: `title`, `body`, `category`, `comments`."""
+        post = replace(self._by_id[board_id, post_id], **changes)
+        self._by_id[board_id, post_id] = post
+        self._posts[board_id] = [post if each.post_id == post_id else each for each in self._posts[board_id]]
+
+    def restore(self, board_id: int, post_id: int) -> None:
+        """Take back a deletion, as a moderator would."""
+        self._removed.discard((board_id, post_id))
 
     def state(self, every_id: bool) -> dict[str, object]:
         """What /_replay/state shows: counts and ids by board, and requests by kind and by board."""

@@ -10,6 +10,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable
+from datetime import timedelta
 from typing import Any
 
 from prefect import flow, get_run_logger, task
@@ -57,6 +58,8 @@ async def crawl_one(client: Any, store: Any, board_id: int, params: CrawlParams)
         max_pages=params.max_pages,
         comments=params.comments,
         comments_as_posts=params.comments_as_posts,
+        reread_age=timedelta(hours=params.reread_age),
+        reread_posts=params.reread_posts,
     )
     return await _judged(walk)
 
@@ -220,7 +223,8 @@ class _Run:
             emit_event(LEARN_EVENT, resource={"prefect.resource.id": "maple.posts"}, payload={"pending": posts})
 
 
-_NOTHING = {"pages": 0, "new": 0, "known": 0, "gone": 0, "failed": 0, "comments": 0, "seconds": 0.0}
+_COUNTS = ("pages", "new", "known", "gone", "failed", "edited", "deleted", "comments")
+_NOTHING = dict.fromkeys(_COUNTS, 0) | {"seconds": 0.0}
 # Prefect's page shows the columns of a table's first row, so that every row has all of them.
 _COLUMNS = ("board", *_NOTHING, "gap", "new categories", "odd pages", "visit", "problem")
 

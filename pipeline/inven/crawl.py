@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from pipeline.inven import older, visits
+from pipeline.inven import older, reread, visits
 from pipeline.inven.client import COOL_DOWN, BoardBlocked, InvenClient, View
 from pipeline.inven.report import BoardReport
 from pipeline.inven.walk import Walk
@@ -33,16 +33,19 @@ async def crawl_board(
     overlap_pages: int = 0,
     comments: bool = False,
     comments_as_posts: bool = False,
+    reread_age: timedelta = timedelta(),
+    reread_posts: int = 50,
     quarantine_folder: Path = QUARANTINE,
 ) -> BoardReport:
     """Walk a board from page 1 and store every unknown post; list `overlap_pages` more after the end.
 
     At most `max_pages` list pages: what is left of them goes into the board's gaps, the newest first.
 
-    `comments`: read the comments of listed posts too, where their number has changed since; `comments_as_posts`:
-    keep them as posts as well, to be labelled and counted. Markup drift that the mobile site can't make up for stops
-    the walk; all drift is quarantined and reported. The visit is remembered (`pipeline.inven.visits`). Raises
-    InvenError; what was read is stored by then.
+    Then at most `reread_posts` stored posts are read once more: those that the list calls otherwise now, and those that
+    have become `reread_age` old (0: none). `comments`: read the comments of listed posts too, where their number has
+    changed since; `comments_as_posts`: keep them as posts as well, to be labelled and counted. Markup drift that the
+    mobile site can't make up for stops the walk; all drift is quarantined and reported. The visit is remembered
+    (`pipeline.inven.visits`). Raises InvenError; what was read is stored by then.
     """
     walk = Walk(client, store, board_id, quarantine_folder)
     began = client.wall()
@@ -55,6 +58,8 @@ async def crawl_board(
             await older.fill_gaps(walk, max_pages)
         if comments and not walk.stopped:
             await walk.read_comments(as_posts=comments_as_posts)
+        if not walk.stopped:
+            await reread.reread(walk, reread_age, reread_posts)
     report = walk.report()
     if not (report.stopped or report.failed):
         visits.end(store, board_id, began)

@@ -43,7 +43,9 @@ class Listing:
         self._comment_counts: dict[int, int] = {}  # as the list promises them
         self._mobile_lists = False
         self._drift = ""  # what has changed on the PC site, while the mobile site helps out
+        self.retitled: dict[int, ListRow] = {}  # stored posts that the list calls otherwise now
         self._pages = self._last_page = self._known = self._failed = 0
+        self.deleted = 0  # stored posts that are gone now
         self._reached = True  # what earlier walks have settled
 
     @property
@@ -55,6 +57,11 @@ class Listing:
     def board(self) -> int:
         """The board's id."""
         return self._board
+
+    @property
+    def client(self) -> InvenClient:
+        """The site."""
+        return self._client
 
     @property
     def store(self) -> Store:
@@ -159,7 +166,17 @@ class Listing:
         self._failed_before.update(attempts)
         self._settled.update(post_id for post_id, times in attempts.items() if times >= GIVE_UP)
         self._known += sum(post_id in self._settled for post_id in unseen)
+        if view is None:
+            self._note_changes(page)
         return list(page.rows)
+
+    def _note_changes(self, page: ListPage) -> None:
+        """Stored posts that the list calls otherwise now, and those that it leaves out. Costs no request."""
+        # The two sites' lists may put a title differently.
+        shown = [(row.post_id, None if self._mobile_lists else row.title) for row in page.rows]
+        noticed = self._store.note_listed(self._board, shown, whole=not page.unread)
+        self.retitled.update((row.post_id, row) for row in page.rows if row.post_id in noticed.retitled)
+        self.deleted += noticed.gone
 
     async def _get_list(self, number: int, view: View | None) -> ListPage | Failure:
         if not self._mobile_lists:

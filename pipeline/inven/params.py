@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.params import AtLeastOne, NotNegative
+from pipeline.params import AtLeastOne, Count, NotNegative
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,5 +15,7 @@ class CrawlParams:
     max_wait: NotNegative
     min_interval: NotNegative
     jitter: NotNegative
+    reread_age: NotNegative
+    reread_posts: Count
     comments: bool
     comments_as_posts: bool

@@ -81,7 +81,7 @@ def _list(page: Element, board_id: int, number: int, fetched_at: datetime, url: 
         return Failure("drift", url, f"{unread} rows of the list can't be read, {len(rows)} can")
     hints = list_hints([row.date_text for row in rows.values()], fetched_at)
     dated = (replace(row, posted_at_hint=hint) for row, hint in zip(rows.values(), hints, strict=True))
-    return ListPage(board_id, number, tuple(dated), notices)
+    return ListPage(board_id, number, tuple(dated), notices, unread)
 
 
 def _cells_of(tr: Element) -> dict[str, Element]:

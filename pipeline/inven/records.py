@@ -33,13 +33,14 @@ class ListRow:
 class ListPage:
     """A list page: its posts from top to bottom without notices, and how many notices stood among them.
 
-    No rows is what a page beyond the last one looks like.
+    `unread` counts rows that could not be read. No rows is what a page beyond the last one looks like.
     """
 
     board_id: int
     page: int
     rows: tuple[ListRow, ...]
     notices: int
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ class BoardReport:
 
     `stopped` says why a walk ended early ("" if it did not). `gap` is how many ids no walk has listed yet, between
     posts that were (at least as many as there are posts): walks that `max_pages` ended left them, the next ones fill
-    them; `gap_before`: when this walk began. `drift` names the first PC page that has changed
+    them; `gap_before`: when this walk began. `edited` and `deleted` count stored posts that say something else now, and
+    that are not there any more. `drift` names the first PC page that has changed
     while the mobile site helps out. `odd` counts pages that could be read although something was odd about them, and
     `remark` says what it was on the first. `new_categories` are labels that the domain's table does not know.
     """
@@ -26,6 +27,8 @@ class BoardReport:
     stopped: str = ""
     gap: int = 0
     gap_before: int = 0
+    edited: int = 0
+    deleted: int = 0
     drift: str = ""
     comments: int = 0
     new_categories: tuple[str, ...] = ()
@@ -41,6 +44,8 @@ class BoardReport:
             text += f"; a gap of up to {self.gap:,} posts is left for the next runs (max_pages)"
         elif self.gap_before:
             text += f"; a gap of up to {self.gap_before:,} posts is filled"
+        if self.edited or self.deleted:
+            text += f"; of those stored before {self.edited} edited, {self.deleted} deleted"
         if self.comments:
             text += f"; {self.comments} new comments"
         if self.new_categories:

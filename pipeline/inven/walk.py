@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline import boards, clock
+from pipeline import boards
 from pipeline.inven import gaps
 from pipeline.inven.client import InvenClient, InvenError, SiteUnavailable
 from pipeline.inven.listing import Listing
 from pipeline.inven.records import GONE_UNEXPLAINED, Article, Failure, ListRow
 from pipeline.inven.report import BoardReport
+from pipeline.live.changes import Text
 from pipeline.live.records import Comment, Gap, Post, Progress
 from pipeline.live.store import Store
 
@@ -22,6 +23,13 @@ log = logging.getLogger("pipeline.inven.crawl")
 
 STRANGE = 3  # answers in a row that are no article: then it is the site, not the posts
 SILENT = 2  # posts in a row without any answer: then the site is down
+
+
+def text_of(board_id: int, article: Article, category: str | None, title: str) -> Text:
+    """What an article says; category and title are those of its list row, for pages that have none."""
+    category, title = article.category or category, article.title or title
+    job = boards.job_of_post(board_id, category, title)
+    return Text(category, boards.group_of(board_id, job), job.name if job else None, title, article.body)
 
 
 class Walk(Listing):
@@ -35,6 +43,7 @@ class Walk(Listing):
         self._changed = 0  # PC articles in a row that only the mobile site could say
         self._silent: list[tuple[int, Failure]] = []  # the last posts, if none of them had any answer
         self._articles = self._new = self._gone = self._comments = 0
+        self.edited = 0  # stored posts that say something else now (`pipeline.inven.reread`)
         self._new_categories: list[str] = []
         self._remarks: list[str] = []  # on pages that could be read all the same
 
@@ -54,6 +63,8 @@ class Walk(Listing):
             drift=self._drift,
             comments=self._comments,
             new_categories=tuple(self._new_categories),
+            edited=self.edited,
+            deleted=self.deleted,
             odd=len(self._remarks),
             remark=next(iter(self._remarks), ""),
         )
@@ -152,23 +163,22 @@ class Walk(Listing):
         return second if second.kind == "gone" and second.detail != GONE_UNEXPLAINED else changed
 
     def _post(self, article: Article, row: ListRow, url: str) -> Post:
-        category = article.category or row.category
-        title = article.title or row.title
-        job = boards.job_of_post(self._board, category, title)
+        text = text_of(self._board, article, row.category, row.title)
         return Post(
             board_id=self._board,
             post_id=row.post_id,
-            category=category,
-            job_group=boards.group_of(self._board, job),
-            job=job.name if job else None,
-            title=title,
-            body=article.body,
+            category=text.category,
+            job_group=text.job_group,
+            job=text.job,
+            title=text.title,
+            body=text.body,
             url=url,
             posted_at=article.posted_at,
-            collected_at=clock.now(),
+            collected_at=self._client.wall(),
             views=article.views,
             recommends=article.recommends,
             comments=row.comments,
+            listed_title=None if self._mobile_lists else row.title,
         )
 
     def _flush(self) -> None:

@@ -5,10 +5,11 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from pipeline import clock
-from pipeline.live.database import Database, batches
+from pipeline.live.changes import Changes, Text, set_gone
+from pipeline.live.database import batches
 from pipeline.live.records import Comment, Gap, Post, Progress, Visit
 from pipeline.live.tables import (
     categories,
@@ -23,7 +24,7 @@ from pipeline.live.tables import (
 )
 
 
-class Collected(Database):
+class Collected(Changes):
     """What the crawler asks of the live database. Every method is one transaction."""
 
     def known_posts(self, board_id: int, post_ids: Sequence[int], *, gone: bool = True) -> set[int]:
@@ -202,10 +203,11 @@ class Collected(Database):
     def add_comments(
         self, board_id: int, post_id: int, new: Sequence[Comment], listed: int, as_posts: bool = False
     ) -> int:
-        """Store a post's comments, one transaction; known ones are left as they are. Returns how many were new.
+        """Store a post's comments, one transaction: all that there are now. Returns how many were new.
 
-        `listed`: how many the list promised. `as_posts`: new ones become posts too, with the negative of the
-        comment's row id as post id (it can't meet one of the site's) and group and job of the post above.
+        `listed`: how many the list promised. Known ones that were edited say what they say now, and those that are not
+        there any more do not show (`pipeline.live.changes`). `as_posts`: new ones become posts too, with the negative
+        of the comment's row id as post id (it can't meet one of the site's) and group and job of the post above.
         """
         moment = clock.iso(clock.now())
         added = 0
@@ -213,13 +215,22 @@ class Collected(Database):
             above = connection.execute(
                 select(posts).where(posts.c.board_id == board_id, posts.c.post_id == post_id)
             ).first()
+            mine = comments.c.board_id == board_id, comments.c.post_id == post_id
+            known = {row.comment_id: row for row in connection.execute(select(comments).where(*mine))}
             for comment in new:
                 row = {name: getattr(comment, name) for name in ("comment_id", "parent_id", "text", "recommends")}
+                if (old := known.get(comment.comment_id)) is not None:
+                    if old.text != comment.text:
+                        connection.execute(update(comments).where(comments.c.id == old.id).values(text=comment.text))
+                        if above is not None:
+                            text = Text(above.category, above.job_group, above.job, comment.text, "")
+                            self.change_text(connection, board_id, -old.id, text)
+                    continue
                 row |= {"board_id": board_id, "post_id": post_id, "collected_at": moment}
                 row["posted_at"] = clock.iso(comment.posted_at)
                 statement = self._insert(comments).values(**row).on_conflict_do_nothing().returning(comments.c.id)
                 number = connection.scalar(statement)
-                if number is None:
+                if number is None:  # it stands twice in the answer
                     continue
                 added += 1
                 if as_posts and above is not None:
@@ -228,6 +239,11 @@ class Collected(Database):
                     times = {"posted_at": row["posted_at"], "collected_at": moment}
                     values = {"board_id": board_id, "post_id": -number, **shared, **own, **times}
                     connection.execute(self._insert(posts).values(**values).on_conflict_do_nothing())
+            there = {comment.comment_id for comment in new}
+            if len(new) * 2 >= listed:  # else the answer was none that can be believed
+                gone = [-row.id for comment_id, row in known.items() if comment_id not in there]
+                set_gone(connection, board_id, gone, moment)
+            set_gone(connection, board_id, [-row.id for i, row in known.items() if i in there], None)
             read = {"listed": listed, "read_at": moment}
             statement = self._insert(comment_reads).values(board_id=board_id, post_id=post_id, **read)
             connection.execute(statement.on_conflict_do_update(index_elements=["board_id", "post_id"], set_=read))

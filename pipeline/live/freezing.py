@@ -8,8 +8,9 @@ from sqlalchemy import Column, Connection, func, select, update
 
 from pipeline import clock
 from pipeline.live.database import Database, batches
-from pipeline.live.tables import feedback, posts
+from pipeline.live.tables import feedback, frozen_texts, posts
 
+_FROZEN = ("job_group", "job", "title", "body")
 _OLD_AFTER = timedelta(days=30)  # how far a post may lie behind the newest ones and still count as of late
 
 
@@ -91,10 +92,17 @@ class Freezing(Database):
             return connection.scalar(query) is not None
 
     def posts_of_chunk(self, number: int) -> list[dict[str, Any]]:
-        """The rows of a chunk in order of collection."""
-        query = select(posts).where(posts.c.chunk == number).order_by(posts.c.seq)
+        """The rows of a chunk in order of collection, with the texts that they had when it was cut."""
+        same = (frozen_texts.c.board_id == posts.c.board_id) & (frozen_texts.c.post_id == posts.c.post_id)
+        own = (frozen_texts.c[name].label(f"frozen_{name}") for name in _FROZEN)
+        query = select(posts, *own).outerjoin(frozen_texts, same).where(posts.c.chunk == number).order_by(posts.c.seq)
+        rows = []
         with self.reading() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            for found in connection.execute(query).mappings():
+                row = dict(found)
+                frozen = {name: row.pop(f"frozen_{name}") for name in _FROZEN}
+                rows.append(row if frozen["title"] is None else row | frozen)
+        return rows
 
     def assign_archive(self, size: int, after: int = 0) -> int | None:
         """Give all pending feedback the next archive number. None when fewer than `size` are pending.

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, delete, func, insert, literal, or_, select
 from pipeline import clock
 from pipeline.live.database import Database, batches
 from pipeline.live.records import Answer, LabelFailure
-from pipeline.live.tables import label_failures, labels, labels_set_aside, posts
+from pipeline.live.tables import frozen_texts, label_failures, labels, labels_set_aside, posts
 
 ASKED_IN_VAIN = 3  # runs after which a text without a label is not asked again
 
@@ -115,12 +115,18 @@ class Labelling(Database):
             connection.execute(delete(label_failures).where(label_failures.c.chunk == chunk))
 
     def set_post_labels(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write the LLM's labels beside the posts: rows of board_id, post_id, label, confidence, labeler."""
+        """Write the LLM's labels beside the posts: rows of board_id, post_id, label, confidence, labeler.
+
+        Not beside a post that has been edited since it was cut: the label is that of another text.
+        """
         with self.writing() as connection:
             for row in rows:
+                mine = posts.c.board_id == row["board_id"], posts.c.post_id == row["post_id"]
+                key = frozen_texts.c.board_id == row["board_id"], frozen_texts.c.post_id == row["post_id"]
+                edited = select(frozen_texts.c.post_id).where(*key).exists()
                 connection.execute(
                     update(posts)
-                    .where(posts.c.board_id == row["board_id"], posts.c.post_id == row["post_id"])
+                    .where(*mine, ~edited)
                     .values(label=row["label"], confidence=row["confidence"], labeler=row["labeler"])
                 )
 

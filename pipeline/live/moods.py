@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, func, select, tuple_
+from sqlalchemy import ColumnElement, FromClause, case, func, select, tuple_
 
 from pipeline import clock
 from pipeline.live.database import Database
@@ -26,7 +26,8 @@ class Moods(Database):
         """Posts of a period with the mood that counts: a person's, else the LLM's, else the model's.
 
         Rows of board_id, post_id, job_group, job, title, url, posted_at, keywords, label (None when nobody has
-        judged it) and source (human, llm, model or None). `until` is exclusive.
+        judged it) and source (human, llm, model or None). `until` is exclusive. Deleted posts are left out; of edited
+        ones only opinions of what they say now count.
         """
         latest = (
             select(feedback.c.board_id, feedback.c.post_id, func.max(feedback.c.id).label("id"))
@@ -53,12 +54,13 @@ class Moods(Database):
                 ).label("source"),
             )
             .outerjoin(latest, (latest.c.board_id == posts.c.board_id) & (latest.c.post_id == posts.c.post_id))
-            .outerjoin(people, people.c.id == latest.c.id)
+            .outerjoin(people, (people.c.id == latest.c.id) & _of_this_text(people))
             .outerjoin(
                 predictions,
                 (predictions.c.board_id == posts.c.board_id) & (predictions.c.post_id == posts.c.post_id),
             )
             .where(posts.c.posted_at >= clock.iso(since), posts.c.posted_at < clock.iso(until))
+            .where(posts.c.gone_at.is_(None))
             .order_by(posts.c.posted_at.desc())
         )
         with self.reading() as connection:
@@ -72,13 +74,15 @@ class Moods(Database):
     def posts_nobody_judged(self, ids: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
         """Of these posts (board, post id) the stored ones that no person has judged, in the order given.
 
-        Rows of board_id, post_id, title, body, url. At most 200 ids: they go into one query.
+        Without those that were deleted or edited since: their labels are of a text that nobody can see any more. Rows
+        of board_id, post_id, title, body, url. At most 200 ids: they go into one query.
         """
         post, answered = tuple_(posts.c.board_id, posts.c.post_id), tuple_(feedback.c.board_id, feedback.c.post_id)
         columns = (posts.c.board_id, posts.c.post_id, posts.c.title, posts.c.body, posts.c.url)
         with self.reading() as connection:
             judged = {tuple(row) for row in connection.execute(select(*answered.clauses).where(answered.in_(ids)))}
-            rows = connection.execute(select(*columns).where(post.in_(ids))).mappings()
+            same = posts.c.gone_at.is_(None), posts.c.edited_at.is_(None)
+            rows = connection.execute(select(*columns).where(post.in_(ids), *same)).mappings()
             found = {(row["board_id"], row["post_id"]): dict(row) for row in rows}
         return [found[key] for key in ids if key in found and key not in judged]
 
@@ -94,3 +98,8 @@ class Moods(Database):
                 "newest": connection.scalar(select(func.max(posts.c.posted_at))),
                 "oldest": connection.scalar(select(func.min(posts.c.posted_at))),
             }
+
+
+def _of_this_text(people: FromClause) -> ColumnElement[bool]:
+    """An opinion from before a post was edited is one of another text."""
+    return posts.c.edited_at.is_(None) | (people.c.created_at >= posts.c.edited_at)

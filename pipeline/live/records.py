@@ -6,7 +6,10 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One post as collected. Times are aware; counts are None where the page did not say."""
+    """One post as collected. Times are aware; counts are None where the page did not say.
+
+    `listed_title` is its title as the list has it, to see when that changes; None where it is not known.
+    """
 
     board_id: int
     post_id: int
@@ -21,6 +24,7 @@ class Post:
     views: int | None = None
     recommends: int | None = None
     comments: int | None = None
+    listed_title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,23 @@ posts = Table(
     Column("keywords", Text),  # space-separated; NULL = not tokenised yet
     Column("keywords_version", String(16)),  # what made them (pipeline.text.fingerprint); NULL = not known
     Column("scored_by", String(40)),  # what made its prediction: model and tokenizer; NULL = none, or not known
+    Column("listed_title", Text),  # its title on the list when it was last read; NULL = not known
+    Column("edited_at", String(25)),  # when it was found to say something else; NULL = never
+    Column("gone_at", String(25)),  # when it was found deleted: not shown any more; NULL = it is there
     UniqueConstraint("board_id", "post_id"),  # post ids repeat across boards (measured)
     sqlite_autoincrement=True,
+)
+
+frozen_texts = Table(  # what a chunk holds of posts that were edited after they were cut
+    "frozen_texts",
+    metadata,
+    Column("board_id", Integer, nullable=False),
+    Column("post_id", Integer, nullable=False),
+    Column("job_group", String(20)),
+    Column("job", String(40)),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    PrimaryKeyConstraint("board_id", "post_id"),
 )
 Index(
     "posts_pending",
@@ -182,6 +197,8 @@ crawl_visits = Table(
     Column("board_id", Integer, primary_key=True, autoincrement=False),
     Column("visited_at", String(25)),  # when the last visit began; NULL = it has not ended well
     Column("blocked_until", String(25)),  # left alone until then, because it refused us
+    Column("reread_time", String(25)),  # posts up to this time, and of it up to this id, were read again
+    Column("reread_post", Integer),
 )
 
 robots = Table(  # robots.txt as the site sent it
