@@ -185,7 +185,7 @@ class Repository:
         self._bring_back(note)
         if note.head != self.head():
             note.begun = {}
-        if note.begun:
+        if note.begun or self.changed(*OWN_PATHS):  # an edit on top: what is ours is still to be told apart from it
             note.write(self._note_path)
         else:
             self._note_path.unlink(missing_ok=True)

@@ -96,6 +96,175 @@ def test_what_a_killed_run_left_behind_is_its_own_work_not_somebodys_edit(root: 
         repository.require_ready()
 
 
+def test_a_person_who_edits_after_a_failed_run_is_not_taken_for_it(root: Path) -> None:
+    """The failed run's own changes are undone; an edit on top of them is refused, and never committed."""
+    repository, path = Repository(root), root / "data/catalog.yaml"
+
+    def failing_run() -> None:
+        with repository.changing():
+            append(path, "# ours\n")
+            raise RepositoryError("dvc repro failed: train")
+
+    with pytest.raises(RepositoryError, match="dvc repro failed"):
+        failing_run()
+    repository.require_ready()
+    assert "# ours" not in path.read_text()
+
+    with pytest.raises(RepositoryError, match="dvc repro failed"):
+        failing_run()
+    path.write_text(path.read_text().replace("archives: []", 'archives:\n- "0666"'))
+    with pytest.raises(RepositoryError, match=r"uncommitted changes in data/catalog\.yaml"):
+        repository.require_ready()
+    with pytest.raises(RepositoryError, match=r"uncommitted changes in data/catalog\.yaml"), repository.changing():
+        pass
+    assert "0666" in path.read_text()
+
+
+def test_an_edit_while_a_run_is_at_work_is_not_committed(root: Path) -> None:
+    repository, path = Repository(root), root / "data/catalog.yaml"
+    head = repository.head()
+    with repository.changing():
+        repository.write_ahead(Path("data/catalog.yaml"), "ours\n")
+        path.write_text("ours\n")
+        append(path, "a person's\n")
+        with pytest.raises(RepositoryError, match=r"data/catalog\.yaml was edited"):
+            repository.record("Freeze chunk 0001", "chunk-0001", "x")
+    assert repository.head() == head
+    assert not repository.has_tag("chunk-0001")
+
+
+def test_a_killed_runs_own_catalog_is_known_from_a_persons(root: Path) -> None:
+    repository, path = Repository(root), root / "data/catalog.yaml"
+    before = path.read_text()
+    with pytest.raises(Killed):
+        change_and_die(
+            repository,
+            lambda: repository.write_ahead(Path("data/catalog.yaml"), "ours\n"),
+            lambda: path.write_text("ours\n"),
+        )
+    append(path, "a person's\n")
+    with pytest.raises(RepositoryError, match=r"uncommitted changes in data/catalog\.yaml"):
+        repository.require_ready()
+    path.write_text("ours\n")
+    repository.require_ready()
+    assert path.read_text() == before
+
+
+def test_a_commit_goes_where_its_change_began(root: Path) -> None:
+    """A training takes minutes; the user has gone to another branch meanwhile."""
+    repository = Repository(root)
+    with repository.changing():
+        append(root / "data/catalog.yaml", "# ours\n")
+        run(root, "git", "switch", "--quiet", "-c", "feature")
+        repository.record("Release model 20261127T100000", "model-20261127T100000", "m")
+    assert run(root, "git", "branch", "--contains", "model-20261127T100000", "--format=%(refname:short)") == "main\n"
+    assert run(root, "git", "log", "-1", "--format=%s", "feature") == "Begin\n"
+    assert run(root, "git", "status", "--short") == ""
+    run(root, "git", "switch", "--quiet", "main")
+    assert "# ours" in (root / "data/catalog.yaml").read_text()
+    assert repository.tags("model") == ["model-20261127T100000"]
+
+
+def test_a_commit_of_somebodys_meanwhile_is_kept(root: Path) -> None:
+    repository = Repository(root)
+    with repository.changing():
+        append(root / "data/catalog.yaml", "# ours\n")
+        (root / "notes.txt").write_text("mine")
+        run(root, "git", "add", "notes.txt")
+        run(root, "git", "commit", "--quiet", "--message", "Mine", "notes.txt")
+        repository.record("Freeze chunk 0001", "chunk-0001", "m")
+    assert run(root, "git", "log", "-3", "--format=%s").split("\n")[:2] == ["Freeze chunk 0001", "Mine"]
+
+
+def test_what_is_recorded_again_on_another_branch_has_one_tag(root: Path) -> None:
+    repository = Repository(root)
+    run(root, "git", "switch", "--quiet", "-c", "feature")
+    with repository.changing():
+        repository.record("Freeze chunk 0001", "chunk-0001", "m")
+    tagged = run(root, "git", "rev-parse", "chunk-0001")
+    run(root, "git", "switch", "--quiet", "main")
+    assert repository.frozen("chunk") == set()
+    with repository.changing():
+        repository.record("Freeze chunk 0001", "chunk-0001", "m")
+    assert repository.frozen("chunk") == {1}
+    assert run(root, "git", "rev-parse", "chunk-0001") == tagged
+
+
+def test_what_is_frozen_stays_so_after_a_rebase(root: Path, made: Path) -> None:
+    repository = Repository(root)
+    for subject, tag in (
+        ("Freeze chunk 0001", "chunk-0001"),
+        ("Release model 20261127T100000", "model-20261127T100000"),
+    ):
+        with repository.changing():
+            append(root / "data/catalog.yaml", f"# {tag}\n")
+            repository.record(subject, tag, "m")
+    run(root, "git", "rebase", "--quiet", "--force-rebase", "HEAD~2")
+    assert repository.tags("chunk") == []  # the tag's commit is another one now
+    assert repository.frozen("chunk") == {1}
+    assert repository.untrained() == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pipeline/learn/.train.py.swp",
+        "pipeline/learn/train.py~",
+        "pipeline/#clock.py#",
+        "pipeline/.#clock.py",
+        "pipeline/learn/4913",
+        "data/gold/.DS_Store",
+        "pipeline/learn/train.py.orig",
+        "pipeline/.idea/workspace.xml",
+    ],
+)
+def test_what_an_editor_leaves_beside_a_file_is_no_edit(root: Path, name: str) -> None:
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text("x")
+    Repository(root).require_ready()
+    assert ".dvcignore" not in run(root, "git", "status", "--short")
+
+
+def test_a_new_module_is_an_edit(root: Path) -> None:
+    (root / "pipeline/learn/wider.py").write_text("")
+    with pytest.raises(RepositoryError, match=r"pipeline/learn/wider\.py"):
+        Repository(root).require_ready()
+
+
+def test_a_merge_under_way_is_named(root: Path) -> None:
+    run(root, "git", "switch", "--quiet", "-c", "feature")
+    run(root, "git", "commit", "--quiet", "--allow-empty", "--message", "One")
+    run(root, "git", "switch", "--quiet", "main")
+    run(root, "git", "commit", "--quiet", "--allow-empty", "--message", "Two")
+    run(root, "git", "merge", "--quiet", "--no-commit", "--no-ff", "feature")
+    with pytest.raises(RepositoryError, match=r"a merge is under way.*git merge --abort"):
+        Repository(root).require_ready()
+
+
+def test_a_look_while_a_run_is_at_work_touches_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make up --check` beside a training."""
+    repository = Repository(root)
+    monkeypatch.setattr("pipeline.lock.held_elsewhere", lambda name, root: True)
+    with repository.changing():
+        append(root / "data/catalog.yaml", "# ours\n")
+        Repository(root).require_ready()
+        assert not Repository(root).unfinished()
+        assert "# ours" in (root / "data/catalog.yaml").read_text()
+        append(root / "params.yaml", "# somebody's\n")
+        with pytest.raises(RepositoryError, match=r"params\.yaml"):
+            Repository(root).require_ready()
+        run(root, "git", "checkout", "--quiet", "params.yaml")
+
+
+def test_a_shallow_clone_takes_what_came_before_for_frozen(root: Path, tmp_path: Path) -> None:
+    catalog = root / "data/catalog.yaml"
+    catalog.write_text(catalog.read_text().replace("chunks: []", 'chunks:\n- "0007"\n- "0008"'))
+    run(root, "git", "commit", "--quiet", "--all", "--message", "x")
+    run(tmp_path, "git", "clone", "--quiet", "--depth", "1", f"file://{root}", "shallow")
+    assert Repository(tmp_path / "shallow").frozen("chunk") == set(range(1, 9))
+    assert Repository(root).frozen("chunk") == {7, 8}
+
+
 def test_half_written_files_and_a_dead_git_lock_of_a_killed_run_are_cleared(root: Path) -> None:
     repository = Repository(root)
     lock = root / ".git/index.lock"
