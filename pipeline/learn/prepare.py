@@ -1,9 +1,10 @@
 """Prepare: labelled chunks + corrections + general text become train, validation and test sets.
 
-The mix (the project's rule): every labelled post of the window, every correction (a person outvotes the LLM on
-the same text and weighs more), and base text sampled 1:1 with the posts by seed. What is tested is decided by
-the hash of a text alone, so a test text of today was never a training text of an older model. Near-duplicates
-never straddle a split, and nothing that resembles a gold text is trained on. `python -m pipeline.learn.prepare`.
+The mix (the project's rule): every labelled post of the window, every correction (people outvote the LLM on the same
+text and weigh more), and base text sampled 1:1 with the posts by seed. What is tested is decided by hash. A family of
+near-duplicates never straddles a split: its oldest member draws for all. Nothing like a gold text is trained on.
+What an older model has learned and is out of the window since, `evaluate` finds (`pipeline.learn.learned`).
+`python -m pipeline.learn.prepare`.
 """
 
 import argparse
@@ -55,6 +56,18 @@ def read_chunk(
             weight = 0.0 if sure < min_confidence else sure if confidence_weight else 1.0
             examples.append(Example(text, label, weight, f"chunk-{number}", row["job_group"]))
     return examples
+
+
+def by_time(numbers: Sequence[str], root: Path = Path()) -> list[str]:
+    """The chunks in the order of their posts, oldest first: by the median time at which these were posted.
+
+    Not by number: a backfill's chunks have high numbers and old posts. Raises DataFileError.
+    """
+    times = {}
+    for number in numbers:
+        posted = sorted(row["posted_at"] for _, row in read_rows(labeled_path(number, root), ("posted_at",)))
+        times[number] = posted[len(posted) // 2] if posted else ""
+    return sorted(numbers, key=lambda number: (times[number], int(number)))
 
 
 def read_quality(number: str, root: Path = Path()) -> dict[str, Any]:
@@ -198,21 +211,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     catalog, params = read_catalog(), read_params("prepare", PrepareParams)
     check_listed(catalog)
     general = [Example(text, label, 1.0, "base") for text, label in base.read_base()]
+    numbers = by_time(catalog.chunks)
     chunks = [
         read_chunk(number, min_confidence=params.min_confidence, confidence_weight=params.confidence_weight)
-        for number in catalog.chunks
+        for number in numbers
     ]
     sets = mix(
         [example for chunk in chunks for example in chunk],
         [example for number in catalog.archives for example in read_archive(number)],
         general,
         gold_examples(),
-        newest=f"chunk-{catalog.chunks[-1]}" if catalog.chunks else "",
+        newest=f"chunk-{numbers[-1]}" if numbers else "",
         params=params,
     )
-    write_sets(sets, PREPARED)
+    write_sets(sets, PREPARED, chunks=numbers)
     # A DVC metric (see dvc.yaml): the label stages' own outputs are theirs alone, this one may be made again.
-    write_json(PREPARED / "labels.json", read_quality(catalog.chunks[-1]) if catalog.chunks else {})
+    write_json(PREPARED / "labels.json", read_quality(numbers[-1]) if numbers else {})
     print(", ".join(f"{name} {len(sets[name])}" for name in SETS))
 
 

@@ -22,6 +22,10 @@ VOCABULARY_FILE = "vocabulary.json"
 FEATURES = 3  # raised whenever the same text gives other numbers: older weights would read nonsense in silence
 
 
+class OtherFeatures(DataFileError):
+    """A model whose features are made by another version of the code: its weights would read nonsense."""
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Token -> id. Id 0 pads, 1 stands for every unknown token; ids follow frequency, then the alphabet."""
@@ -87,7 +91,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, folder: Path) -> "Vocabulary":
-        """Read `vocabulary.json`. Raises DataFileError."""
+        """Read `vocabulary.json`. Raises DataFileError, OtherFeatures for a model of an older or newer code."""
         path = folder / VOCABULARY_FILE
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
@@ -98,9 +102,9 @@ class Vocabulary:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataFileError(f"{path} can't be read ({error}): `dvc checkout {folder}` restores it") from None
         if version != FEATURES:
-            raise DataFileError(
-                f"{path} is of features version {version}, this code makes version {FEATURES}: check out the commit"
-                f" that trained the model (its tag), or train it again with `dvc repro train`"
+            raise OtherFeatures(
+                f"{path} is of features version {version}, this code makes version {FEATURES}. The next release makes "
+                "a model that it can read (`python -m pipeline.release` begins one now)"
             )
         return vocabulary
 

@@ -22,6 +22,12 @@ from pipeline.serve.classifier import Classifier
 from tests.pipeline.conftest import TINY_VERSION
 from tests.support.project import ROOT
 
+GOLD = [  # like nothing that the tiny model has learned
+    *("하늘이 무너지는 소리", "오늘 서버 점검은 언제", "강화 성공 축하해요 여러분", "이벤트 상점 재고가 없다"),
+    *("길드 던전 참가 방법", "드디어 검은 마법사 솔로", "환생의 불꽃 가격 폭락", "아케인 심볼 교환처 위치"),
+    *("쇼케이스 영상 감동이네", "로그인 오류가 세 시간째", "유니온 배치 어떻게 하나", "신규 보스 연출이 훌륭"),
+]
+
 
 @pytest.fixture
 def project(
@@ -38,9 +44,10 @@ def project(
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     shutil.copytree(tiny_model, CANDIDATE)
     write_champion("none")
-    gold = [{"title": e.text, "body": "=1+1", "label": e.label} for e in base_examples[:12]]
+    gold = [{"title": text, "body": "=1+1", "label": i % 3} for i, text in enumerate(GOLD)]
     write_csv(Path("data/gold/a.csv"), gold, ("title", "body", "label"))
-    sets = {"train": base_examples[:48], "validation": [], "test_chunk": [], "test_base": base_examples[12:18]}
+    tests = [Example(f"{text} 그렇다", i % 3, 1.0, "base") for i, text in enumerate(GOLD[:6])]
+    sets = {"train": base_examples[:48], "validation": [], "test_chunk": [], "test_base": tests}
     write_sets(sets, PREPARED)
     return tmp_path
 
@@ -55,15 +62,17 @@ def files() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (*EVALUATION.iterdir(), METRICS_FILE)}
 
 
-def test_the_first_models_evaluation(project: Path, base_examples: list[Example]) -> None:
+def test_the_first_models_evaluation(project: Path) -> None:
     write_evaluation()
     found = metrics()
-    assert set(found) == {"candidate", "suspects"}
+    assert set(found) == {"candidate", "job_flips", "left_out", "suspects"}
+    assert found["left_out"] == {"gold": 0, "test_chunk": 0, "test_base": 0}
+    assert found["job_flips"] == {"texts": 0}
     assert set(found["candidate"]) == {"gold", "test_base"}  # the empty set has no figures
     assert found["candidate"]["gold"]["rows"] == 12
     rows = read_csv(EVALUATION / "gold.csv", ["row", "label"])
     assert [row["label"] for row in rows] == ["0", "1", "2"] * 4
-    expected = Classifier.load(CANDIDATE).probabilities([f"{e.text}\n=1+1" for e in base_examples[:12]])
+    expected = Classifier.load(CANDIDATE).probabilities([f"{text}\n=1+1" for text in GOLD])
     judged = [[float(row[f"candidate_{name}"]) for name in NAMES] for row in rows]
     np.testing.assert_allclose(judged, expected, atol=2e-6)
     assert {row["champion_neutral"] for row in rows} == {""}
@@ -85,7 +94,7 @@ def test_the_first_models_evaluation(project: Path, base_examples: list[Example]
     suspects = read_csv(EVALUATION / "suspects.csv", ["row", "label", "suggested"])
     assert found["suspects"] == {"checked": 48, "flagged": len(suspects)}
     assert all(row["label"] != row["suggested"] for row in suspects)
-    assert json.loads((EVALUATION / SMOKE_FILE).read_text(encoding="utf-8")) == {"error": ""}
+    assert json.loads((EVALUATION / SMOKE_FILE).read_text(encoding="utf-8")) == {"error": "", "champion_unreadable": ""}
     assert f"# Evaluation of model {TINY_VERSION}" in (EVALUATION / CARD_FILE).read_text(encoding="utf-8")
     for name in ("confusion", "reliability", "learning_curves"):
         assert (EVALUATION / f"{name}.png").read_bytes().startswith(b"\x89PNG")
