@@ -106,6 +106,7 @@ class Services:
         collected_at = self._store.last_collected_at()
         warming_up, classifier = self.warming_up, self.classifier()
         version = classifier.version if classifier else None
+        outdated = self.outdated and classifier is None
         progress = Progress(summary["pending_posts"], self._sizes[0], summary["pending_feedback"], self._sizes[1])
         visible = (
             filters,
@@ -118,6 +119,7 @@ class Services:
             collected_at,
             version,
             warming_up and classifier is None,
+            outdated,
             progress,
         )
         return Dashboard(
@@ -135,6 +137,7 @@ class Services:
             warming_up=warming_up and classifier is None,
             progress=progress,
             fingerprint=hashlib.sha256(repr(visible).encode()).hexdigest(),
+            outdated=outdated,
         )
 
     def _read(self, period: str) -> tuple[pl.DataFrame, str]:
@@ -177,6 +180,11 @@ class Services:
     def warming_up(self) -> bool:
         """Whether the first model is being loaded."""
         return self._model.warming_up
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the model that is there needs another version of the code."""
+        return self._model.outdated
 
     def database_works(self) -> bool:
         """Whether a row can be read from the database."""
@@ -229,6 +237,7 @@ class Services:
             version=classifier.version if classifier else None,
             suspect=suspect,
             warming_up=warming_up and classifier is None,
+            outdated=self.outdated and classifier is None,
         )
 
     def add_feedback(self, analysis: Analysis | None, label: int | None, *, client: str, session: str) -> int:

@@ -20,6 +20,7 @@ EXAMPLES = (
 )
 UNCERTAIN = f"**{abstain.UNCERTAIN}**: 모델이 확신하지 못합니다. 가장 그럴듯한 것을 보여 드립니다."
 NO_MODEL = "아직 모델이 없습니다. 그래도 정답을 골라 보내 주시면 첫 학습에 쓰입니다."
+OUTDATED = "지금 있는 모델은 예전 판의 것이라 쓰지 못합니다. 정답을 보내 주시면 다음 학습에 쓰입니다."
 WARMING_UP = "모델을 준비하고 있습니다. 잠시 뒤에 다시 분석해 주세요. 정답은 지금 보내셔도 됩니다."
 # A word is marked when hiding it changes the label's probability by a hundredth at least, and by a fifth of
 # what hiding the strongest word does: less is noise.
@@ -155,7 +156,8 @@ def answer_of(made: Analysis) -> tuple[Any, ...]:
 
 def note_of(made: Analysis) -> str:
     """Markdown beside the result: how sure the model is, which one it is; of a post the label it has and its link."""
-    lines = [f"모델 버전 {made.version}" if made.verdict else WARMING_UP if made.warming_up else NO_MODEL]
+    waiting = WARMING_UP if made.warming_up else OUTDATED if made.outdated else NO_MODEL
+    lines = [f"모델 버전 {made.version}" if made.verdict else waiting]
     if made.verdict and not made.verdict.certain:
         lines.insert(0, UNCERTAIN)
     if made.suspect:

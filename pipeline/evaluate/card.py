@@ -39,7 +39,7 @@ def card(
         ["## Figures", "", *_figures(metrics, versions), *_left_out(metrics)],
         ["## By label", "", *_by_label(metrics["candidate"])] if metrics.get("candidate") else [],
         ["## Uncertain answers (불확실)", "", *_abstain(metrics, abstain_below)],
-        ["## Answers that changed against the champion", "", *_flips(metrics)] if "champion" in versions else [],
+        ["## Answers that changed against the champion", "", *_flips(metrics)] if "flips" in metrics else [],
         ["## Answers that changed with a job's name", "", *_job_flips(metrics)] if "job_flips" in metrics else [],
         [
             "## Slices",

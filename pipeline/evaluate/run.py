@@ -120,13 +120,13 @@ def write_evaluation() -> None:
 
 
 def _load_champion() -> tuple[Classifier | None, str]:
-    """The champion; None before the first model, and with a reason when its features are another version's."""
+    """The champion; None before the first model, and the reason when this code can't read it."""
     if not has_champion():
         return None, ""
     try:
         return Classifier.load(CHAMPION, remember=True), ""
     except OtherFeatures as error:
-        return None, str(error)
+        return None, error.difference
 
 
 def _judge(examples: list[Example], models: Mapping[str, Classifier]) -> Judged:

@@ -27,7 +27,7 @@ from pipeline.learn.warm_start import WarmStart
 from pipeline.learn.wide import Wide, fit_mix
 from pipeline.learn.word_vectors import word_vectors
 from pipeline.model.confidence import abstain_below, calibrate, fit_temperature, softmax
-from pipeline.model.features import FEATURES, OtherFeatures, Vocabulary, build_vocabulary
+from pipeline.model.features import OtherFeatures, Vocabulary, build_vocabulary
 from pipeline.model.folder import METADATA_FILE, has_champion
 from pipeline.model.network import MODEL_FILE, join_wide, make_deterministic, save_network
 from pipeline.model.token_cache import CachedTokenizer
@@ -136,7 +136,7 @@ def champion_to_go_on_from(params: TrainParams) -> tuple[WarmStart | None, str]:
     try:
         return WarmStart.load(CHAMPION), ""
     except OtherFeatures as error:
-        return None, f"the champion can't be read: {error}"
+        return None, f"the champion can't be gone on from: {error.difference}"
 
 
 def write_candidate(folder: Path = CANDIDATE) -> dict[str, Any]:
@@ -168,7 +168,6 @@ def write_candidate(folder: Path = CANDIDATE) -> dict[str, Any]:
         },
         "model_sha256": file_hash(folder / MODEL_FILE),
         **trained.facts,
-        "features": FEATURES,
         "cold_start": cold or trained.facts["cold_start"],
     }
     known = warm_start.learned if warm_start and metadata["warm_start"] else Learned.none()

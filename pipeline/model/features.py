@@ -23,7 +23,14 @@ FEATURES = 3  # raised whenever the same text gives other numbers: older weights
 
 
 class OtherFeatures(DataFileError):
-    """A model whose features are made by another version of the code: its weights would read nonsense."""
+    """A model whose features another version of the code makes: its weights would read nonsense here."""
+
+    def __init__(self, path: Path, found: object) -> None:
+        self.difference = f"its features are of version {found}, those of this code of version {FEATURES}"
+        super().__init__(
+            f"{path} is of features version {found}, this code makes version {FEATURES}: the next release makes "
+            "a model that it can read (the learn flow begins it; `python -m pipeline.release` does it now)"
+        )
 
 
 @dataclass(frozen=True)
@@ -102,11 +109,21 @@ class Vocabulary:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataFileError(f"{path} can't be read ({error}): `dvc checkout {folder}` restores it") from None
         if version != FEATURES:
-            raise OtherFeatures(
-                f"{path} is of features version {version}, this code makes version {FEATURES}. The next release makes "
-                "a model that it can read (`python -m pipeline.release` begins one now)"
-            )
+            raise OtherFeatures(path, version)
         return vocabulary
+
+
+def features_version(folder: Path) -> object:
+    """The version of a model's features; None where there is no model, or none that can be read."""
+    try:
+        return json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8")).get("features", 1)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def is_outdated(production: Path, candidate: Path) -> bool:
+    """Whether this code can't read the model in production, and no candidate that it can read was made yet."""
+    return features_version(production) not in (None, FEATURES) and features_version(candidate) != FEATURES
 
 
 def clip(tokens: Sequence[str], width: int) -> Sequence[str]:

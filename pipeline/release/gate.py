@@ -96,7 +96,7 @@ def decide(
         "no worse than the champion on gold, every recall above its floor, smoke test passed"
     ]
     if unreadable:  # it can't be served, so it gives way: what the comparison says is told all the same
-        reasons.insert(0, f"the champion can't be served by this code: {unreadable}")
+        reasons.insert(0, f"the champion gives way, as this code can't serve it: {unreadable}")
     return {"verdict": "promoted" if won else "rejected", "reasons": reasons, **figures}
 
 

@@ -63,8 +63,8 @@ class WordClassifier:
 class Model:
     """A model provider whose model can be taken away."""
 
-    def __init__(self, classifier: Any = None, warming_up: bool = False) -> None:
-        self.classifier, self.warming_up = classifier, warming_up
+    def __init__(self, classifier: Any = None, warming_up: bool = False, outdated: bool = False) -> None:
+        self.classifier, self.warming_up, self.outdated = classifier, warming_up, outdated
 
     def current(self) -> Any:
         """The classifier, or None."""

@@ -302,11 +302,11 @@ def test_a_champion_that_cant_be_loaded_is_compared_and_gives_way(
 ) -> None:
     shutil.rmtree(CHAMPION)
     model_copy(CHAMPION, OLD)
-    old = "it is of features version 2, this code makes version 3"
+    old = "its features are of version 2, those of this code of version 3"
     judged(SLIGHTLY_WRONG, RIGHT, unreadable=old)
     found = write_production()
     assert (found["verdict"], found["production"], found["champion_macro_f1"]) == ("promoted", TINY_VERSION, 1.0)
-    assert found["reasons"][0] == f"the champion can't be served by this code: {old}"
+    assert found["reasons"][0] == f"the champion gives way, as this code can't serve it: {old}"
     assert found["reasons"][1].startswith("macro-F1 on gold is worse by more than 0.01")
     judged(SLIGHTLY_WRONG, RIGHT, smoke_error="it answers every text alike", unreadable=old)
     assert write_production()["production"] == OLD
