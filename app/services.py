@@ -206,10 +206,13 @@ class Services:
         _slow_down(self._analyses, client)
         return self._judge(cleaned)
 
-    def suspects(self) -> list[Suspect]:
-        """Posts whose label looks wrong and that nobody has judged yet; empty when they can't be read."""
+    def suspects(self, *, session: str = "") -> list[Suspect]:
+        """Posts whose label looks wrong, that people have not settled and this session has not answered.
+
+        Empty when they can't be read.
+        """
         try:
-            return self._suspects.read()
+            return self._suspects.read(self.session_hash(session) if session else "")
         except StoreError:
             log.exception("the suspicious labels can't be read")
             return []
@@ -219,7 +222,7 @@ class Services:
         _slow_down(self._analyses, client)
         suspect = next((one for one in self.suspects() if one.key == key), None)
         if suspect is None:
-            raise Refused("이 글은 이미 다른 분이 살펴보았습니다. 다른 글을 골라 주세요.")
+            raise Refused("이 글은 이미 여러 분이 살펴보았습니다. 다른 글을 골라 주세요.")
         return self._judge(suspect.text, suspect)
 
     def _judge(self, cleaned: str, suspect: Suspect | None = None) -> Analysis:

@@ -95,8 +95,9 @@ def build(services: Services, demo: gr.Blocks) -> None:
             gr.Warning(str(refused))
             return [gr.skip()] * len(shown)
 
-    def on_suspects() -> Any:
-        choices = [(suspect_name(suspect), suspect.key) for suspect in services.suspects()]
+    def on_suspects(request: gr.Request) -> Any:
+        session = str(request.session_hash or "")
+        choices = [(suspect_name(suspect), suspect.key) for suspect in services.suspects(session=session)]
         return gr.Group(visible=bool(choices)), gr.Dropdown(choices, value=None)
 
     def on_feedback(made: Analysis | None, chosen: str | None, request: gr.Request) -> Any:
@@ -108,7 +109,12 @@ def build(services: Services, demo: gr.Blocks) -> None:
             return [gr.skip()] * 5
         gr.Info("고맙습니다. 다음 학습에 쓰겠습니다.")
         # The list comes with the answer: one that grows shorter while it is open breaks Gradio's dropdown (6.31).
-        return gr.Radio(interactive=False), gr.Button("보냈습니다", interactive=False), on_count(), *on_suspects()
+        return (
+            gr.Radio(interactive=False),
+            gr.Button("보냈습니다", interactive=False),
+            on_count(),
+            *on_suspects(request),
+        )
 
     def on_count() -> str:
         waiting = services.progress()
