@@ -47,11 +47,14 @@ class ClassifierLike(Protocol):
 class ModelProvider(Protocol):
     """Gives the model in production, None before the first one (`pipeline.serve.production.ProductionModel`).
 
-    `warming_up`: the first one is there and about to answer. Neither may wait.
+    `warming_up`: the first one is there and about to answer. `outdated`: it can't, as it needs another version of the
+    code. None may wait.
     """
 
     @property
     def warming_up(self) -> bool: ...
+    @property
+    def outdated(self) -> bool: ...
     def current(self) -> ClassifierLike | None: ...
 
 
@@ -96,11 +99,13 @@ class Dashboard:
     warming_up: bool  # no model answers yet, but one is being loaded
     progress: Progress
     fingerprint: str
+    outdated: bool = False  # no model answers: the one that is there needs another version of the code
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """One analysed text, normalised. Without a model `verdict` and `version` are None; `warming_up`: one is on its way.
+    """One analysed text, normalised. Without a model `verdict` and `version` are None; `warming_up`: one is on its way;
+    `outdated`: the one that is there needs another version of the code.
 
     `suspect` is the collected post that the text is of: its title may be shown, the text may not.
     """
@@ -111,6 +116,7 @@ class Analysis:
     version: str | None
     suspect: Suspect | None = None
     warming_up: bool = False
+    outdated: bool = False
 
     @property
     def shown(self) -> str:

@@ -42,7 +42,7 @@ def figures(data: Dashboard) -> str:
         + _card("글 수", f"{numbers.posts:,}", _days(numbers.first, numbers.last))
         + _thirds("분위기", mood)
         + f'<section class="mp-card"><h2>다음 학습까지</h2>{progress(data.progress)}</section>'
-        + _card("모델", *_version(data.model_version, data.warming_up))
+        + _card("모델", *_version(data.model_version, data.warming_up, data.outdated))
         + _thirds("판단 근거", judges, f"{charts.NOT_JUDGED} {waiting:,}" if waiting else "")
         + _card("마지막 수집", _moment(data.collected_at), f"모은 글 모두 {data.total_posts:,}개")
         + "</div>"
@@ -115,6 +115,8 @@ def _notices(data: Dashboard) -> str:
         text = "글은 모였지만 아직 판단하지 않았습니다. 첫 모델이나 첫 라벨이 준비되면 분위기가 나타납니다."
     elif data.warming_up:
         text = "모델을 준비하고 있습니다. 잠시 뒤부터 새 글도 곧바로 판단합니다."
+    elif data.outdated:
+        text = "지금 있는 모델은 예전 판의 것이라 쓰지 못합니다. 다음 학습이 끝나면 새 모델이 판단합니다."
     elif data.model_version is None:
         text = "아직 모델이 없습니다. 첫 학습이 끝나면 새 글도 곧바로 판단합니다."
     else:
@@ -168,10 +170,12 @@ def _days(first: date | None, last: date | None) -> str:
     return start if first == last else f"{start} ~ {end}"
 
 
-def _version(version: str | None, warming_up: bool) -> tuple[str, str]:
+def _version(version: str | None, warming_up: bool, outdated: bool) -> tuple[str, str]:
     """When a model was made (`20261122T154500`, KST) and its exact name."""
     if version is None and warming_up:
         return "준비 중", "모델을 준비하고 있습니다"
+    if version is None and outdated:
+        return "교체 중", "다음 학습이 끝나면 나타납니다"
     if version is None:
         return "아직 없음", "첫 학습이 끝나면 나타납니다"
     try:

@@ -106,6 +106,7 @@ class Services:
         collected_at = self._store.last_collected_at()
         warming_up, classifier = self.warming_up, self.classifier()
         version = classifier.version if classifier else None
+        outdated = self.outdated and classifier is None
         progress = Progress(summary["pending_posts"], self._sizes[0], summary["pending_feedback"], self._sizes[1])
         visible = (
             filters,
@@ -118,6 +119,7 @@ class Services:
             collected_at,
             version,
             warming_up and classifier is None,
+            outdated,
             progress,
         )
         return Dashboard(
@@ -135,6 +137,7 @@ class Services:
             warming_up=warming_up and classifier is None,
             progress=progress,
             fingerprint=hashlib.sha256(repr(visible).encode()).hexdigest(),
+            outdated=outdated,
         )
 
     def _read(self, period: str) -> tuple[pl.DataFrame, str]:
@@ -178,6 +181,11 @@ class Services:
         """Whether the first model is being loaded."""
         return self._model.warming_up
 
+    @property
+    def outdated(self) -> bool:
+        """Whether the model that is there needs another version of the code."""
+        return self._model.outdated
+
     def database_works(self) -> bool:
         """Whether a row can be read from the database."""
         try:
@@ -198,10 +206,13 @@ class Services:
         _slow_down(self._analyses, client)
         return self._judge(cleaned)
 
-    def suspects(self) -> list[Suspect]:
-        """Posts whose label looks wrong and that nobody has judged yet; empty when they can't be read."""
+    def suspects(self, *, session: str = "") -> list[Suspect]:
+        """Posts whose label looks wrong, that people have not settled and this session has not answered.
+
+        Empty when they can't be read.
+        """
         try:
-            return self._suspects.read()
+            return self._suspects.read(self.session_hash(session) if session else "")
         except StoreError:
             log.exception("the suspicious labels can't be read")
             return []
@@ -211,7 +222,7 @@ class Services:
         _slow_down(self._analyses, client)
         suspect = next((one for one in self.suspects() if one.key == key), None)
         if suspect is None:
-            raise Refused("이 글은 이미 다른 분이 살펴보았습니다. 다른 글을 골라 주세요.")
+            raise Refused("이 글은 이미 여러 분이 살펴보았습니다. 다른 글을 골라 주세요.")
         return self._judge(suspect.text, suspect)
 
     def _judge(self, cleaned: str, suspect: Suspect | None = None) -> Analysis:
@@ -229,6 +240,7 @@ class Services:
             version=classifier.version if classifier else None,
             suspect=suspect,
             warming_up=warming_up and classifier is None,
+            outdated=self.outdated and classifier is None,
         )
 
     def add_feedback(self, analysis: Analysis | None, label: int | None, *, client: str, session: str) -> int:

@@ -1,4 +1,4 @@
-"""Posts whose label looks wrong, for visitors to review: what `pipeline.evaluate` flagged and nobody has judged yet.
+"""Posts whose label looks wrong, for visitors to review: what `pipeline.evaluate` flagged and people have not settled.
 
 Only posts: a correction is what another visitor typed, and base texts have no page to read them on. Of a post its
 title is shown, with a link; the whole text stays on the server, where a correction of it is stored.
@@ -46,8 +46,11 @@ class Suspects:
     def __init__(self, store: Store, path: Path = SUSPECTS_FILE) -> None:
         self._store, self._path = store, path
 
-    def read(self) -> list[Suspect]:
-        """At most 20, the most suspicious first. Empty when there is no file yet or it can't be read (logged)."""
+    def read(self, client: str = "") -> list[Suspect]:
+        """At most 20, the most suspicious first, without those that the visitor `client` (a hash) has answered.
+
+        Empty when there is no file yet or it can't be read (logged).
+        """
         flagged = self._flagged()
         if not flagged:
             return []
@@ -60,7 +63,7 @@ class Suspects:
                 join_post(row["title"], row["body"]),
                 *flagged[row["board_id"], row["post_id"]],
             )
-            for row in self._store.posts_nobody_judged(list(flagged))[:SHOWN]
+            for row in self._store.posts_not_settled(list(flagged), client)[:SHOWN]
         ]
 
     def _flagged(self) -> dict[tuple[int, int], tuple[int, int]]:

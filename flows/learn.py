@@ -129,7 +129,7 @@ async def _learn(store: Store, repository: Repository, reason: str) -> Any:
     problem = await _label_and_freeze(store, repository, newest, waits)
 
     message = str(due)
-    if await asyncio.to_thread(lambda: bool(repository.begun() or repository.untrained())):
+    if await asyncio.to_thread(lambda: bool(due.outdated or repository.begun() or repository.untrained())):
         decision = await asyncio.to_thread(train_and_release, repository)
         message = f"model-{decision['challenger']} {decision['verdict']}: {'; '.join(decision['reasons'])}"
         logger.info(message)

@@ -206,6 +206,12 @@ _NAMED = re.compile(
 )
 
 
+def jobs_named(text: str) -> list[tuple[int, int, Job]]:
+    """Every name of a job in an NFC text, as `job_of_title` finds it: where it begins and ends, and the job."""
+    masked = _OTHER_WORDS.sub(lambda match: " " * len(match[0]), text)
+    return [(m.start(1), m.end(1), _NAMES[re.sub(r"\s", "", m[1])]) for m in _NAMED.finditer(masked)]
+
+
 def job_of_title(title: str) -> Job | None:
     """The one job that a title names, by official name, label or nickname; None if it names none or several.
 

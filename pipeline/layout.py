@@ -91,4 +91,5 @@ DECISION_FILE = Path("models/decision.json")
 EVALUATION = Path("models/evaluation")
 CARD_FILE = "README.md"  # in EVALUATION
 SMOKE_FILE = "smoke.json"  # in EVALUATION
+JOB_FLIPS_FILE = "job_flips.csv"  # in EVALUATION
 SUSPECTS_FILE = EVALUATION / "suspects.csv"

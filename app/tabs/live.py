@@ -20,6 +20,7 @@ EXAMPLES = (
 )
 UNCERTAIN = f"**{abstain.UNCERTAIN}**: 모델이 확신하지 못합니다. 가장 그럴듯한 것을 보여 드립니다."
 NO_MODEL = "아직 모델이 없습니다. 그래도 정답을 골라 보내 주시면 첫 학습에 쓰입니다."
+OUTDATED = "지금 있는 모델은 예전 판의 것이라 쓰지 못합니다. 정답을 보내 주시면 다음 학습에 쓰입니다."
 WARMING_UP = "모델을 준비하고 있습니다. 잠시 뒤에 다시 분석해 주세요. 정답은 지금 보내셔도 됩니다."
 # A word is marked when hiding it changes the label's probability by a hundredth at least, and by a fifth of
 # what hiding the strongest word does: less is noise.
@@ -94,8 +95,9 @@ def build(services: Services, demo: gr.Blocks) -> None:
             gr.Warning(str(refused))
             return [gr.skip()] * len(shown)
 
-    def on_suspects() -> Any:
-        choices = [(suspect_name(suspect), suspect.key) for suspect in services.suspects()]
+    def on_suspects(request: gr.Request) -> Any:
+        session = str(request.session_hash or "")
+        choices = [(suspect_name(suspect), suspect.key) for suspect in services.suspects(session=session)]
         return gr.Group(visible=bool(choices)), gr.Dropdown(choices, value=None)
 
     def on_feedback(made: Analysis | None, chosen: str | None, request: gr.Request) -> Any:
@@ -107,7 +109,12 @@ def build(services: Services, demo: gr.Blocks) -> None:
             return [gr.skip()] * 5
         gr.Info("고맙습니다. 다음 학습에 쓰겠습니다.")
         # The list comes with the answer: one that grows shorter while it is open breaks Gradio's dropdown (6.31).
-        return gr.Radio(interactive=False), gr.Button("보냈습니다", interactive=False), on_count(), *on_suspects()
+        return (
+            gr.Radio(interactive=False),
+            gr.Button("보냈습니다", interactive=False),
+            on_count(),
+            *on_suspects(request),
+        )
 
     def on_count() -> str:
         waiting = services.progress()
@@ -155,7 +162,8 @@ def answer_of(made: Analysis) -> tuple[Any, ...]:
 
 def note_of(made: Analysis) -> str:
     """Markdown beside the result: how sure the model is, which one it is; of a post the label it has and its link."""
-    lines = [f"모델 버전 {made.version}" if made.verdict else WARMING_UP if made.warming_up else NO_MODEL]
+    waiting = WARMING_UP if made.warming_up else OUTDATED if made.outdated else NO_MODEL
+    lines = [f"모델 버전 {made.version}" if made.verdict else waiting]
     if made.verdict and not made.verdict.certain:
         lines.insert(0, UNCERTAIN)
     if made.suspect:

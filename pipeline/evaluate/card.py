@@ -24,16 +24,23 @@ def card(
     abstain_below: float,
     slice_min: int,
     bounds: Sequence[int],
+    unreadable: str = "",
 ) -> str:
-    """The card. `versions` are the models' by role; `metrics` as in models/metrics.json, `slices` as in slices.csv."""
+    """The card. `versions` are the models' by role; `metrics` as in models/metrics.json, `slices` as in slices.csv.
+
+    `unreadable`: why this code can't load the champion.
+    """
     against = f"champion {versions['champion']}" if "champion" in versions else "no champion: it is the first"
+    if unreadable:
+        against += f" by its stored answers on gold. {unreadable.rstrip('.')}"
     parts = [
         [f"# Evaluation of model {versions['candidate']}", "", f"Compared with: {against}."],
         [f"Smoke test: {smoke_error or 'passed'}."],
-        ["## Figures", "", *_figures(metrics, versions)],
+        ["## Figures", "", *_figures(metrics, versions), *_left_out(metrics)],
         ["## By label", "", *_by_label(metrics["candidate"])] if metrics.get("candidate") else [],
         ["## Uncertain answers (불확실)", "", *_abstain(metrics, abstain_below)],
-        ["## Answers that changed against the champion", "", *_flips(metrics)] if "champion" in versions else [],
+        ["## Answers that changed against the champion", "", *_flips(metrics)] if "flips" in metrics else [],
+        ["## Answers that changed with a job's name", "", *_job_flips(metrics)] if "job_flips" in metrics else [],
         [
             "## Slices",
             "",
@@ -67,6 +74,25 @@ def _figures(metrics: dict[str, Any], versions: dict[str, str]) -> list[str]:
         if (f := metrics.get(role, {}).get(name))
     ]
     return table(("test set", "model", "texts", "accuracy", "macro-F1", "95 % interval", "ECE"), rows)
+
+
+def _left_out(metrics: dict[str, Any]) -> list[str]:
+    counts = {name: count for name, count in metrics.get("left_out", {}).items() if count}
+    if not counts:
+        return []
+    told = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    return ["", f"Left out of every figure, as one of the models has learned something like them: {told} text(s)."]
+
+
+def _job_flips(metrics: dict[str, Any]) -> list[str]:
+    found = metrics["job_flips"]
+    if not found["texts"]:
+        return ["Not looked for: no champion that answers, or too few texts that name one job."]
+    return [
+        f"{found['texts']} texts were judged with the name of each job in them. Most answers changed with",
+        f"{found['most']}: {found['share']:.0%} of the texts; with the median job {found['median']:.0%}.",
+        "`models/evaluation/job_flips.csv` has every job.",
+    ]
 
 
 def _by_label(sets: dict[str, Any]) -> list[str]:

@@ -37,17 +37,18 @@ COLUMNS = (
 )
 
 
-def chosen(examples: Sequence[Example], limit: int) -> list[int]:
+def chosen(examples: Sequence[Example], limit: int, chunks: Sequence[str]) -> list[int]:
     """The rows that are checked, in order: at most `limit`, so that a full window costs no more than a first chunk.
 
-    The newest chunk comes first, then corrections, older chunks from the newest on, and general text.
+    `chunks` are their numbers, oldest posts first. The newest comes first, then corrections, older chunks from the
+    newest on, and general text.
     """
-    newest = max((e.source for e in examples if e.source.startswith("chunk-")), default="")
+    age = {f"chunk-{number}": age for age, number in enumerate(reversed(chunks))}
 
     def rank(i: int) -> tuple[int, int, str]:
-        kind, _, number = examples[i].source.partition("-")
-        place = 0 if examples[i].source == newest else {"feedback": 1, "chunk": 2}.get(kind, 3)
-        return place, -int(number) if place == 2 else 0, content_hash(examples[i].text)
+        source = examples[i].source
+        place = 1 if source.startswith("feedback-") else 3 if source not in age else 2 if age[source] else 0
+        return place, age.get(source, 0), content_hash(examples[i].text)
 
     return sorted(sorted(range(len(examples)), key=rank)[:limit])
 

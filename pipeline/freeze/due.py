@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from pipeline.freeze.numbers import open_archives, open_chunks
 from pipeline.freeze.repository import Repository
+from pipeline.layout import CANDIDATE, PRODUCTION
 from pipeline.live.store import Store
+from pipeline.model.features import is_outdated
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +14,7 @@ class Due:
     """What the world holds. Chunks and archives that are assigned but not frozen on this branch are `open_…`.
 
     `posts` are pending ones of late, `old_posts` those of a backfill, which fill chunks of their own. `unfinished`: a
-    run was killed and left something to be cleared away.
+    run was killed and left something to be cleared away. `outdated`: this code can't read the model in production.
     """
 
     posts: int
@@ -24,6 +26,7 @@ class Due:
     untrained: tuple[str, ...]
     old_posts: int = 0
     unfinished: bool = False
+    outdated: bool = False
 
     @property
     def anything(self) -> bool:
@@ -35,6 +38,7 @@ class Due:
             or self.open_archives
             or self.untrained
             or self.unfinished
+            or self.outdated
         )
 
     def __str__(self) -> str:
@@ -49,6 +53,8 @@ class Due:
                 text += f", unfinished {name} {', '.join(f'{item:04d}' for item in items)}"
         if self.untrained:
             text += f", not learned yet: {', '.join(self.untrained)}"
+        if self.outdated:
+            text += ", the model in production is of another features version than this code"
         return text + (", a killed run to clear up after" if self.unfinished else "")
 
 
@@ -66,4 +72,5 @@ def look(store: Store, repository: Repository, *, posts_needed: int, corrections
         untrained=tuple(repository.untrained()),
         old_posts=old_posts,
         unfinished=repository.unfinished(),
+        outdated=is_outdated(repository.root / PRODUCTION, repository.root / CANDIDATE),
     )

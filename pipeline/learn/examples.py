@@ -1,13 +1,15 @@
 """Examples: labelled texts as files hold them and as arrays."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from pipeline.files import read_csv, write_csv, write_json
+from pipeline.files import DataFileError, read_csv, write_csv, write_json
 from pipeline.gold import read_gold
 from pipeline.labels import SENTIMENTS
 from pipeline.layout import PREPARED
@@ -32,9 +34,9 @@ def gold_examples(root: Path = Path()) -> list[Example]:
     return [Example(post.text, post.label, 1.0, "gold", post.job_group) for post in read_gold(root)]
 
 
-def write_sets(sets: dict[str, list[Example]], folder: Path) -> None:
-    """One CSV for each set, and `summary.json` with counts by set, source kind and sentiment."""
-    summary = {}
+def write_sets(sets: dict[str, list[Example]], folder: Path, chunks: Sequence[str] = ()) -> None:
+    """One CSV for each set, and `summary.json`: the chunks, oldest posts first, and counts by source and sentiment."""
+    summary: dict[str, Any] = {"chunks": list(chunks)}
     for name in SETS:
         write_csv(folder / f"{name}.csv", (asdict(example) for example in sets[name]), SET_COLUMNS)
         summary[name] = {
@@ -51,6 +53,15 @@ def read_set(name: str, root: Path = Path()) -> list[Example]:
     return [
         Example(row["text"], int(row["label"]), float(row["weight"]), row["source"], row["job_group"]) for row in rows
     ]
+
+
+def read_chunk_order(root: Path = Path()) -> list[str]:
+    """The chunks that the sets were made of, oldest posts first. Raises DataFileError."""
+    path = root / PREPARED / "summary.json"
+    try:
+        return [str(number) for number in json.loads(path.read_text(encoding="utf-8"))["chunks"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataFileError(f"{path} can't be read ({error}): `dvc repro prepare` makes it") from None
 
 
 def sample_weights(examples: Sequence[Example]) -> np.ndarray:

@@ -1,14 +1,15 @@
 """Prepare: labelled chunks + corrections + general text become train, validation and test sets.
 
-The mix (the project's rule): every labelled post of the window, every correction (a person outvotes the LLM on
-the same text and weighs more), and base text sampled 1:1 with the posts by seed. What is tested is decided by
-the hash of a text alone, so a test text of today was never a training text of an older model. Near-duplicates
-never straddle a split, and nothing that resembles a gold text is trained on. `python -m pipeline.learn.prepare`.
+The mix (the project's rule): every labelled post of the window, every correction (people outvote the LLM on the same
+text and weigh more), and base text sampled 1:1 with the posts by seed. What is tested is decided by hash. A family of
+near-duplicates never straddles a split: its oldest member draws for all. Nothing like a gold text is trained on.
+What an older model has learned and is out of the window since, `evaluate` finds (`pipeline.learn.learned`).
+`python -m pipeline.learn.prepare`.
 """
 
 import argparse
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -55,6 +56,18 @@ def read_chunk(
             weight = 0.0 if sure < min_confidence else sure if confidence_weight else 1.0
             examples.append(Example(text, label, weight, f"chunk-{number}", row["job_group"]))
     return examples
+
+
+def by_time(numbers: Sequence[str], root: Path = Path()) -> list[str]:
+    """The chunks in the order of their posts, oldest first: by the median time at which these were posted.
+
+    Not by number: a backfill's chunks have high numbers and old posts. Raises DataFileError.
+    """
+    times = {}
+    for number in numbers:
+        posted = sorted(row["posted_at"] for _, row in read_rows(labeled_path(number, root), ("posted_at",)))
+        times[number] = posted[len(posted) // 2] if posted else ""
+    return sorted(numbers, key=lambda number: (times[number], int(number)))
 
 
 def read_quality(number: str, root: Path = Path()) -> dict[str, Any]:
@@ -124,11 +137,11 @@ def mix(
 ) -> dict[str, list[Example]]:
     """The sets of `SETS`, pure: the same rows and params give the same sets in the same order.
 
-    `newest` is the source name of the newest chunk; its held-out part is `test_chunk`.
+    Posts come oldest chunk first. `newest` is the source name of the newest one; its held-out part is `test_chunk`.
     """
     by_text: dict[str, Example] = {}
-    for example in (*posts, *(replace(c, weight=params.feedback_weight) for c in corrections)):
-        before = by_text.get(example.text)  # later wins: newer chunks, then people
+    for example in (*posts, *(replace(c, weight=params.feedback_weight) for c in settled(corrections))):
+        before = by_text.get(example.text)  # a newer chunk replaces an older one, people replace both
         by_text[example.text] = replace(example, job_group=example.job_group or (before.job_group if before else ""))
     ours = list(by_text.values())
 
@@ -141,32 +154,55 @@ def mix(
     if posts:  # with no chunk yet, this is the base model: all of it
         sampled = sampled[: round(params.base_ratio * sum(e.weight > 0 for e in ours))]
 
-    # A corrected text is always learned from; it is no test of the LLM's labels any more.
-    tests = [replace(e, weight=1.0) for e in ours if e.source.startswith("chunk-") and held_out(e)]
-    tested = {e.text for e in tests}
-    candidates = [e for e in (*ours, *sampled) if e.text not in tested and e.weight > 0]
+    every = [*gold, *ours, *sampled, *test_base]
+    families = dict(zip((e.text for e in every), duplicates.groups([e.text for e in every]).tolist(), strict=True))
+    like_gold = {families[e.text] for e in gold}
+    corrected = {families[e.text] for e in ours if _is_correction(e)} - like_gold
+    # The oldest member draws for the whole family: general text was there first, then the older chunks.
+    oldest: dict[int, Example] = {}
+    drawn = {e.text for e in (*sampled, *test_base)}
+    for example in (*(e for e in general if e.text in drawn), *ours):
+        oldest.setdefault(families[example.text], example)
+    kept_out = {family for family, example in oldest.items() if held_out(example)} - corrected
 
-    kept_out = [*tests, *test_base, *gold]
-    numbers = duplicates.groups([e.text for e in (*kept_out, *candidates)]).tolist()
-    grouped = list(zip(candidates, numbers[len(kept_out) :], strict=True))
-    # What resembles a correction is no test either: a correction gives way to nothing but a gold text.
-    corrected = {number for e, number in grouped if e.source.startswith("feedback-")}
-    beside = {e.text for e, number in zip(tests + test_base, numbers, strict=False) if number in corrected}
-    tests = [e for e in tests if e.text not in beside]
-    test_base = [e for e in test_base if e.text not in beside]
-    forbidden = {n for e, n in zip(kept_out, numbers, strict=False) if e.source == "gold" or n not in corrected}
+    # A family with a correction always trains: it is no test of the LLM's labels any more.
+    tests = [replace(e, weight=1.0) for e in ours if families[e.text] in kept_out and held_out(e)]
     members: dict[int, list[Example]] = defaultdict(list)
-    for example, number in grouped:
-        if number not in forbidden:
-            members[number].append(example)
+    for example in (*ours, *sampled, *test_base):
+        family = families[example.text]
+        if example.weight > 0 and family not in like_gold and family not in kept_out:
+            members[family].append(example)
     train: list[Example] = []
     validation: list[Example] = []
-    for group in members.values():
-        has_correction = any(e.source.startswith("feedback-") for e in group)
-        drawn = position(min(e.text for e in group), "validation") < params.validation_share
-        (validation if drawn and not has_correction else train).extend(group)
-    test_chunk = [e for e in tests if e.source == newest]
-    return {"train": train, "validation": validation, "test_chunk": test_chunk, "test_base": test_base}
+    for family, group in members.items():
+        validates = position(min(e.text for e in group), "validation") < params.validation_share
+        (validation if validates and family not in corrected else train).extend(group)
+    return {
+        "train": train,
+        "validation": validation,
+        "test_chunk": [e for e in tests if e.source == newest],
+        "test_base": [e for e in test_base if families[e.text] in kept_out],
+    }
+
+
+def settled(corrections: Sequence[Example]) -> list[Example]:
+    """One correction for each text: the label that most voices give it; of as many voices, the latest one's.
+
+    `corrections` are in order of arrival. What is kept is the last one with that label.
+    """
+    voices: dict[str, list[Example]] = defaultdict(list)
+    for example in corrections:
+        voices[example.text].append(example)
+    result = []
+    for said in voices.values():
+        last = {example.label: place for place, example in enumerate(said)}
+        counts = Counter(example.label for example in said)
+        result.append(said[last[max(counts, key=lambda label: (counts[label], last[label]))]])
+    return result
+
+
+def _is_correction(example: Example) -> bool:
+    return example.source.startswith("feedback-")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -175,21 +211,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     catalog, params = read_catalog(), read_params("prepare", PrepareParams)
     check_listed(catalog)
     general = [Example(text, label, 1.0, "base") for text, label in base.read_base()]
+    numbers = by_time(catalog.chunks)
     chunks = [
         read_chunk(number, min_confidence=params.min_confidence, confidence_weight=params.confidence_weight)
-        for number in catalog.chunks
+        for number in numbers
     ]
     sets = mix(
         [example for chunk in chunks for example in chunk],
         [example for number in catalog.archives for example in read_archive(number)],
         general,
         gold_examples(),
-        newest=f"chunk-{catalog.chunks[-1]}" if catalog.chunks else "",
+        newest=f"chunk-{numbers[-1]}" if numbers else "",
         params=params,
     )
-    write_sets(sets, PREPARED)
+    write_sets(sets, PREPARED, chunks=numbers)
     # A DVC metric (see dvc.yaml): the label stages' own outputs are theirs alone, this one may be made again.
-    write_json(PREPARED / "labels.json", read_quality(catalog.chunks[-1]) if catalog.chunks else {})
+    write_json(PREPARED / "labels.json", read_quality(numbers[-1]) if numbers else {})
     print(", ".join(f"{name} {len(sets[name])}" for name in SETS))
 
 

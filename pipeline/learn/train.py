@@ -20,13 +20,14 @@ from pipeline.layout import CANDIDATE, CHAMPION, PREPARED
 from pipeline.learn.base import read_base
 from pipeline.learn.deep import Deep
 from pipeline.learn.examples import SETS, Example, read_set
+from pipeline.learn.learned import Learned
 from pipeline.learn.params import TrainParams
 from pipeline.learn.tokenised import Tokenised
 from pipeline.learn.warm_start import WarmStart
 from pipeline.learn.wide import Wide, fit_mix
 from pipeline.learn.word_vectors import word_vectors
 from pipeline.model.confidence import abstain_below, calibrate, fit_temperature, softmax
-from pipeline.model.features import Vocabulary, build_vocabulary
+from pipeline.model.features import OtherFeatures, Vocabulary, build_vocabulary
 from pipeline.model.folder import METADATA_FILE, has_champion
 from pipeline.model.network import MODEL_FILE, join_wide, make_deterministic, save_network
 from pipeline.model.token_cache import CachedTokenizer
@@ -67,7 +68,8 @@ def train(
     wide = Wide.fit(bags, texts.labels, texts.weights, c=params.wide_c, trust=params.wide_trust)
 
     deep = Deep(vocabulary.size, params)
-    warm = warm_start if warm_start and warm_start.suits(deep.network, training) else None
+    cold = warm_start.unsuited(deep.network, training) if warm_start else "there is no model to go on from"
+    warm = warm_start if not cold else None
     if warm:
         warm.copy_to(deep.network, vocabulary)
         texts_deep = texts.take(warm.chosen_rows(training, params.replay, params.seed))
@@ -92,6 +94,7 @@ def train(
         "epochs": len(curve),
         "vocabulary": vocabulary.size,
         "warm_start": warm.version if warm else None,
+        "cold_start": cold or None,
         "texts_deep": len(texts_deep.examples),
     }
     return Trained(join_wide(deep.network, wide.idf, wide.weights, wide.bias, mix), vocabulary, facts, curve)
@@ -124,13 +127,25 @@ def check_moods(training: Sequence[Example]) -> None:
         )
 
 
-def write_candidate(folder: Path = CANDIDATE) -> None:
-    """Train from `data/prepared/` and write the candidate's folder."""
+def champion_to_go_on_from(params: TrainParams) -> tuple[WarmStart | None, str]:
+    """The champion as a warm start; or None, and why the candidate starts cold. Raises DataFileError."""
+    if not params.warm_start:
+        return None, "train.warm_start is off"
+    if not has_champion():
+        return None, "there is no champion"
+    try:
+        return WarmStart.load(CHAMPION), ""
+    except OtherFeatures as error:
+        return None, f"the champion can't be gone on from: {error.difference}"
+
+
+def write_candidate(folder: Path = CANDIDATE) -> dict[str, Any]:
+    """Train from `data/prepared/` and write the candidate's folder. Returns its metadata."""
     catalog, params = read_catalog(), read_params("train", TrainParams)
     tokenizer = read_params("text", TextParams).tokenizer
     sets = {name: read_set(name) for name in SETS}
     check_moods(sets["train"])
-    warm_start = WarmStart.load(CHAMPION) if params.warm_start and has_champion() else None
+    warm_start, cold = champion_to_go_on_from(params)
     split = CachedTokenizer(tokenizer)
     trained = train(sets["train"], sets["validation"], params, split, warm_start, lambda: unlabelled(sets))
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,9 +168,13 @@ def write_candidate(folder: Path = CANDIDATE) -> None:
         },
         "model_sha256": file_hash(folder / MODEL_FILE),
         **trained.facts,
+        "cold_start": cold or trained.facts["cold_start"],
     }
+    known = warm_start.learned if warm_start and metadata["warm_start"] else Learned.none()
+    known.adding([*sets["train"], *sets["validation"]]).save(folder)
     write_text(folder / "README.md", model_card(metadata, catalog, sets))
     write_json(folder / METADATA_FILE, metadata)  # last: who sees it sees a whole folder
+    return metadata
 
 
 def model_card(metadata: dict[str, Any], catalog: Catalog, sets: dict[str, list[Example]]) -> str:
@@ -163,7 +182,7 @@ def model_card(metadata: dict[str, Any], catalog: Catalog, sets: dict[str, list[
     kinds = sorted({example.source.split("-")[0] for example in sets["train"]})
     counts = {kind: sum(e.source.split("-")[0] == kind for e in sets["train"]) for kind in kinds}
     warm = metadata["warm_start"]
-    went_on = f"gone on from model {warm}" if warm else "from nothing"
+    went_on = f"gone on from model {warm}" if warm else f"from nothing ({metadata['cold_start']})"
     lines = [
         f"# Maple Pulse model {metadata['version']}",
         "",
@@ -193,7 +212,9 @@ def model_card(metadata: dict[str, Any], catalog: Catalog, sets: dict[str, list[
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m pipeline.learn.train`."""
     argparse.ArgumentParser(prog="python -m pipeline.learn.train", description=__doc__).parse_args(arguments)
-    write_candidate()
+    made = write_candidate()
+    begun = f"goes on from {made['warm_start']}" if made["warm_start"] else f"starts cold: {made['cold_start']}"
+    print(f"{CANDIDATE}: model {made['version']} {begun}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ anew each time (benchmarks/README.md, incremental).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.hashing import position
 from pipeline.learn.examples import Example
+from pipeline.learn.learned import Learned
 from pipeline.model.features import Vocabulary
 from pipeline.model.folder import read_metadata
 from pipeline.model.network import load_network
@@ -23,17 +24,19 @@ class WarmStart:
     """A trained model to go on from: its version, what it has learned from, and its Bi-LSTM's weights by layer."""
 
     version: str
-    sources: frozenset[str]  # chunk-0007, feedback-0003
+    sources: frozenset[str]  # chunk-0007, feedback-0003, feedback-0001-0005
     tokens: tuple[str, ...]
     weights: dict[str, list[np.ndarray]]
+    learned: Learned = field(default_factory=Learned.none)
 
     @classmethod
     def load(cls, folder: Path) -> "WarmStart":
-        """From a model's folder. Raises DataFileError."""
-        metadata = read_metadata(folder)
+        """From a model's folder. Raises DataFileError, OtherFeatures when its features are another version's."""
+        metadata, vocabulary = read_metadata(folder), Vocabulary.load(folder)
         sources = [f"chunk-{number}" for number in metadata.get("chunks", ())]
         sources += [f"feedback-{number}" for number in metadata.get("archives", ())]
-        return cls.of(load_network(folder), Vocabulary.load(folder), metadata["version"], frozenset(sources))
+        found = cls.of(load_network(folder), vocabulary, metadata["version"], frozenset(sources))
+        return replace(found, learned=Learned.load(folder))
 
     @classmethod
     def of(
@@ -43,13 +46,28 @@ class WarmStart:
         weights = {layer.name: layer.get_weights() for layer in network.layers if layer.get_weights()}
         return cls(version, sources, vocabulary.tokens, weights)
 
-    def suits(self, network: Any, training: Sequence[Example]) -> bool:
-        """Whether the network has this model's shape, and the training texts hold something that it has not seen."""
-        return self.fits(network) and bool(self.news(training))
+    def unsuited(self, network: Any, training: Sequence[Example]) -> str:
+        """Why the network can't go on from this model; empty when it can."""
+        if not self.fits(network):
+            return f"the Bi-LSTM of model {self.version} has another shape"
+        return "" if self.news(training) else f"there is nothing that model {self.version} has not learned"
 
     def news(self, training: Sequence[Example]) -> list[int]:
-        """Positions of the posts and corrections that this model has not learned from."""
-        return [i for i, e in enumerate(training) if e.source != "base" and e.source not in self.sources]
+        """Positions of the posts and corrections that this model has not learned from.
+
+        An archive that was joined from archives is known by its members. Where only some of them are known, each
+        correction is looked up.
+        """
+        known = frozenset[str]().union(*map(_members, self.sources))
+        members = {source: _members(source) for source in {example.source for example in training}}
+        partly = {source for source, numbers in members.items() if numbers & known and not numbers <= known}
+        asked = [i for i, e in enumerate(training) if e.source in partly]
+        learned = set(np.array(asked)[self.learned.has([training[i] for i in asked])].tolist()) if asked else set()
+        return [
+            i
+            for i, e in enumerate(training)
+            if e.source != "base" and i not in learned and not members[e.source] <= known
+        ]
 
     def fits(self, network: Any) -> bool:
         """Whether the network has this model's shape, but for the size of its vocabulary."""
@@ -85,3 +103,12 @@ class WarmStart:
                 layer.set_weights([table])
             elif layer.get_weights():
                 layer.set_weights(self.weights[layer.name])
+
+
+def _members(source: str) -> frozenset[str]:
+    """feedback-0001, feedback-0002 and feedback-0003 of feedback-0001-0003; any other source itself."""
+    kind, _, numbers = source.partition("-")
+    first, _, last = numbers.partition("-")
+    if not last:
+        return frozenset([source])
+    return frozenset(f"{kind}-{number:04d}" for number in range(int(first), int(last) + 1))

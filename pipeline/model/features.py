@@ -22,6 +22,17 @@ VOCABULARY_FILE = "vocabulary.json"
 FEATURES = 3  # raised whenever the same text gives other numbers: older weights would read nonsense in silence
 
 
+class OtherFeatures(DataFileError):
+    """A model whose features another version of the code makes: its weights would read nonsense here."""
+
+    def __init__(self, path: Path, found: object) -> None:
+        self.difference = f"its features are of version {found}, those of this code of version {FEATURES}"
+        super().__init__(
+            f"{path} is of features version {found}, this code makes version {FEATURES}: the next release makes "
+            "a model that it can read (the learn flow begins it; `python -m pipeline.release` does it now)"
+        )
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Token -> id. Id 0 pads, 1 stands for every unknown token; ids follow frequency, then the alphabet."""
@@ -87,7 +98,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, folder: Path) -> "Vocabulary":
-        """Read `vocabulary.json`. Raises DataFileError."""
+        """Read `vocabulary.json`. Raises DataFileError, OtherFeatures for a model of an older or newer code."""
         path = folder / VOCABULARY_FILE
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
@@ -98,11 +109,21 @@ class Vocabulary:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataFileError(f"{path} can't be read ({error}): `dvc checkout {folder}` restores it") from None
         if version != FEATURES:
-            raise DataFileError(
-                f"{path} is of features version {version}, this code makes version {FEATURES}: check out the commit"
-                f" that trained the model (its tag), or train it again with `dvc repro train`"
-            )
+            raise OtherFeatures(path, version)
         return vocabulary
+
+
+def features_version(folder: Path) -> object:
+    """The version of a model's features; None where there is no model, or none that can be read."""
+    try:
+        return json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8")).get("features", 1)
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def is_outdated(production: Path, candidate: Path) -> bool:
+    """Whether this code can't read the model in production, and no candidate that it can read was made yet."""
+    return features_version(production) not in (None, FEATURES) and features_version(candidate) != FEATURES
 
 
 def clip(tokens: Sequence[str], width: int) -> Sequence[str]:

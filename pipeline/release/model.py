@@ -52,7 +52,9 @@ def release_model(repository: Repository, champion: str | None = None) -> dict[s
     """
     with repository.changing():
         catalog, head = begin_model(repository, champion), repository.head()
-        repository.dvc("repro", "--pull", PROMOTE)
+        # Without a remote `--pull` fails where a stage's outputs of before are in the cache (DVC 3.67, measured).
+        pull = ["--pull"] if repository.dvc("remote", "list") else []
+        repository.dvc("repro", *pull, PROMOTE)
         decision: dict[str, Any] = json.loads((repository.root / DECISION_FILE).read_text(encoding="utf-8"))
         _require_same_sources(repository, head)
         message = f"Model {catalog.version}: {decision['verdict']}\n\n" + "\n".join(decision["reasons"])

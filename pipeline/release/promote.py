@@ -1,14 +1,21 @@
 """Promote: the release gate. Champion + candidate + judgements -> `models/production/` and `models/decision.json`.
 
 Pure: it looks at files and params only. The challenger wins when there is no champion to compare with, or when
-on gold its macro-F1 is not worse by more than `tolerance` (paired bootstrap), no mood's recall is under its floor
-and it passed the smoke test (which `evaluate` makes, as it has the model in memory). Otherwise production stays the
-champion. `python -m pipeline.release.promote`.
+
+- on gold its macro-F1 is no worse than the champion's (paired bootstrap: `tolerance`, `max_risk`),
+- nor clearly worse than that of the best model that was ever served (`max_risk_best`): many small losses would add up,
+- no label's recall on gold is under its floor,
+- no job's name changes answers that other jobs' names leave as they were (`max_job_flips`),
+- and it passed the smoke test (which `evaluate` makes, as it has the model in memory).
+
+Otherwise production stays the champion. A champion that this code can't load can't be served: it is compared by its
+stored answers, which are told, and gives way. `python -m pipeline.release.promote`.
 """
 
 import argparse
 import json
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,124 +25,152 @@ import numpy as np
 
 from pipeline import errors
 from pipeline.evaluate.figures import NAMES, macro_f1
+from pipeline.evaluate.stored import (
+    ANSWERS_FILE,
+    STANDING_FILE,
+    UNKNOWN,
+    Standing,
+    gold_digest,
+    read_stored,
+    write_stored,
+)
 from pipeline.files import DataFileError, read_csv, write_json
-from pipeline.layout import CANDIDATE, CARD_FILE, CHAMPION, DECISION_FILE, EVALUATION, PRODUCTION, SMOKE_FILE
+from pipeline.layout import (
+    CANDIDATE,
+    CARD_FILE,
+    CHAMPION,
+    DECISION_FILE,
+    EVALUATION,
+    JOB_FLIPS_FILE,
+    PRODUCTION,
+    SMOKE_FILE,
+)
 from pipeline.model.folder import METADATA_FILE, has_champion, read_metadata
-from pipeline.params import AtLeastOne, NotNegative, Share, read_params
-
-
-@dataclass(frozen=True, slots=True)
-class PromoteParams:
-    """Section `promote` of params.yaml. What each value means, and its unit, stands beside it there."""
-
-    seed: int
-    bootstrap: AtLeastOne
-    tolerance: NotNegative
-    max_risk: Share
-    recall_floor: Share
-
+from pipeline.params import read_params
+from pipeline.release.gate import PromoteParams, decide
 
 PRODUCTION_CARD = "EVALUATION.md"  # the evaluation card, beside the model it is about
 
 
-def worse_share(
-    labels: np.ndarray,
-    champion: np.ndarray,
-    challenger: np.ndarray,
-    *,
-    tolerance: float,
-    samples: int,
-    seed: int,
-) -> float:
-    """In which share of paired bootstrap samples the challenger's macro-F1 is worse by more than `tolerance`.
+@dataclass(frozen=True)
+class Judgements:
+    """What `evaluate` found, as `decide` takes it, and the rows of its gold.csv."""
 
-    Arrays are predicted and true labels, shape (n,) (paired bootstrap: Berg-Kirkpatrick et al. 2012).
-    """
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(labels), size=(samples, len(labels)))
-    worse = [macro_f1(labels[d], challenger[d]) - macro_f1(labels[d], champion[d]) < -tolerance for d in draws]
-    return float(np.mean(worse))
+    rows: list[dict[str, str]]
+    labels: np.ndarray
+    challenger: np.ndarray
+    champion: np.ndarray | None
+    best: np.ndarray
+    smoke_error: str
+    unreadable: str
+    job_flips: list[dict[str, str]]
 
-
-def decide(
-    labels: np.ndarray,
-    challenger: np.ndarray,
-    champion: np.ndarray | None,
-    smoke_error: str,
-    params: PromoteParams,
-) -> dict[str, Any]:
-    """The verdict and its reasons. Arrays are labels on gold, shape (n,); champion None: there is none."""
-    reasons: list[str] = []
-    if smoke_error:
-        reasons.append(f"smoke test: {smoke_error}")
-    recalls = {
-        name: round(float((challenger[labels == k] == k).mean()), 6) if (labels == k).any() else None
-        for k, name in enumerate(NAMES)
-    }
-    figures: dict[str, Any] = {"recall": recalls}
-    if len(labels):
-        figures["challenger_macro_f1"] = round(macro_f1(labels, challenger), 6)
-    if champion is None:
-        won = not smoke_error
-        reasons.append("there is no champion yet")
-    else:
-        if not len(labels):
-            reasons.append("data/gold holds no rows to compare on")
-        else:
-            share = worse_share(
-                labels,
-                champion,
-                challenger,
-                tolerance=params.tolerance,
-                samples=params.bootstrap,
-                seed=params.seed,
-            )
-            figures["champion_macro_f1"] = round(macro_f1(labels, champion), 6)
-            figures["share_worse"] = round(share, 6)
-            if share > params.max_risk:
-                reasons.append(
-                    f"macro-F1 on gold is worse by more than {params.tolerance} in {share:.0%} of bootstrap samples"
-                )
-            for name, recall in recalls.items():
-                if recall is not None and recall < params.recall_floor:
-                    reasons.append(f"recall of {name} is {recall:.3f}, under the floor {params.recall_floor}")
-        won = not reasons
-        if won:
-            reasons.append("no worse than the champion on gold, every recall above its floor, smoke test passed")
-    return {"verdict": "promoted" if won else "rejected", "reasons": reasons, **figures}
+    @property
+    def left_out(self) -> int:
+        """How many gold texts do not count."""
+        return len(self.rows) - len(self.labels)
 
 
-def smoke_error() -> str:
-    """What `evaluate` found when it asked the candidate; empty when it answers sensibly. Raises DataFileError."""
+def _read_smoke() -> dict[str, str]:
+    """What `evaluate` found when it asked the candidate and loaded the champion. Raises DataFileError."""
     path = EVALUATION / SMOKE_FILE
     try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["error"])
+        tests: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        tests["error"]
+        return tests
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataFileError(f"{path} can't be read ({error}): `dvc repro evaluate` makes it") from None
 
 
+def read_judgements() -> Judgements:
+    """Read what `evaluate` wrote. Raises DataFileError."""
+    columns = ["label", "left_out", "text_sha256", "best", *(f"candidate_{name}" for name in NAMES)]
+    rows = read_csv(EVALUATION / "gold.csv", columns)
+    counted = [row for row in rows if row["left_out"] == "0"]
+    tests = _read_smoke()
+    return Judgements(
+        rows=rows,
+        labels=np.array([int(row["label"]) for row in counted], dtype=np.int64),
+        challenger=_answers(counted, "candidate"),
+        champion=_answers(counted, "champion") if has_champion() else None,
+        best=_best(counted),
+        smoke_error=str(tests["error"]),
+        unreadable=str(tests.get("champion_unreadable", "")),
+        job_flips=read_csv(EVALUATION / JOB_FLIPS_FILE, ["job", "name", "texts", "share"]),
+    )
+
+
+def _best(rows: Sequence[Mapping[str, str]]) -> np.ndarray:
+    """The labels by the best model ever served, int64 (rows,); -1 where it was not asked."""
+    return np.array([int(row["best"] or UNKNOWN) for row in rows], dtype=np.int64)
+
+
+def _probabilities(rows: Sequence[Mapping[str, str]], role: str) -> np.ndarray:
+    """A model's probabilities, float64 (rows, 3); NaN where it was not asked."""
+    values = [[float(row[f"{role}_{name}"] or "nan") for name in NAMES] for row in rows]
+    return np.array(values, dtype=np.float64).reshape(len(rows), 3)
+
+
+def _answers(rows: Sequence[Mapping[str, str]], role: str) -> np.ndarray:
+    """A model's labels, int64 (rows,); -1 where it was not asked."""
+    said = _probabilities(rows, role)
+    return np.where(np.isnan(said).any(axis=1), UNKNOWN, np.nan_to_num(said).argmax(axis=1))
+
+
 def write_production() -> dict[str, Any]:
     """Decide, fill `models/production/` with the winner, write the decision. Returns the decision."""
-    rows = read_csv(EVALUATION / "gold.csv", ["label", *(f"candidate_{name}" for name in NAMES)])
-    labels = np.array([int(row["label"]) for row in rows], dtype=np.int64)
-
-    def predicted(model: str) -> np.ndarray:
-        values = [[float(row[f"{model}_{name}"]) for name in NAMES] for row in rows]
-        return np.array(values).reshape(len(rows), 3).argmax(axis=1)
-
-    champion = predicted("champion") if has_champion() else None
-    decision = decide(labels, predicted("candidate"), champion, smoke_error(), read_params("promote", PromoteParams))
+    found = read_judgements()
+    decision = decide(
+        found.labels,
+        found.challenger,
+        found.champion,
+        found.smoke_error,
+        read_params("promote", PromoteParams),
+        best=found.best,
+        unreadable=found.unreadable,
+        left_out=found.left_out,
+        job_flips=found.job_flips,
+    )
     decision["challenger"] = read_metadata(CANDIDATE)["version"]
-    decision["champion"] = read_metadata(CHAMPION)["version"] if champion is not None else None
-    if decision["verdict"] == "rejected" and champion is None:
+    decision["champion"] = read_metadata(CHAMPION)["version"] if found.champion is not None else None
+    if decision["verdict"] == "rejected" and found.champion is None:
         raise DataFileError(f"the first model can't be served: {'; '.join(decision['reasons'])}")
-    winner = CANDIDATE if decision["verdict"] == "promoted" else CHAMPION
+    won = decision["verdict"] == "promoted"
+    winner = CANDIDATE if won else CHAMPION
     decision["production"] = read_metadata(winner)["version"]
-    # The champion's folder has its own card: it is a copy of what was in production.
-    card = {PRODUCTION_CARD: EVALUATION / CARD_FILE} if winner == CANDIDATE else {}
-    replace_folder(winner, PRODUCTION, card)
+
+    best, standing = stand(found, won, str(decision["production"]), read_stored(CHAMPION).standing)
+    decision |= {"best": standing.best, "judged_on_this_gold": standing.judged}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        said = _probabilities(found.rows, "candidate" if won else "champion")
+        write_stored(folder, [row["text_sha256"] for row in found.rows], said, best, standing)
+        more = {file: folder / file for file in (ANSWERS_FILE, STANDING_FILE)}
+        if won:  # the champion's folder has its own card: it is a copy of what was in production
+            more[PRODUCTION_CARD] = EVALUATION / CARD_FILE
+        replace_folder(winner, PRODUCTION, more)
     write_json(DECISION_FILE, decision)
     return decision
+
+
+def stand(found: Judgements, won: bool, version: str, before: Standing | None) -> tuple[np.ndarray, Standing]:
+    """The best model ever served, after this decision: its labels, int64 (gold rows,), and what is noted of it.
+
+    `version` is in production now. It is the best when it beats the best so far on the texts that both were asked, or
+    when there are no such texts.
+    """
+    digest = gold_digest([row["text_sha256"] for row in found.rows], [row["label"] for row in found.rows])
+    judged = before.judged + 1 if before and before.gold_sha256 == digest else 1
+    served = found.challenger if won or found.champion is None else found.champion
+    both = (found.best != UNKNOWN) & (served != UNKNOWN)
+    if before and both.any():
+        so_far = macro_f1(found.labels[both], found.best[both])
+        if macro_f1(found.labels[both], served[both]) <= so_far:
+            return _best(found.rows), Standing(before.best, round(so_far, 6), digest, judged)
+    asked = served != UNKNOWN
+    reached = macro_f1(found.labels[asked], served[asked]) if asked.any() else 0.0
+    answers = _answers(found.rows, "candidate" if won else "champion")
+    return answers, Standing(version, round(reached, 6), digest, judged)
 
 
 def replace_folder(source: Path, target: Path, more: Mapping[str, Path] | None = None) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pipeline.files import DataFileError
 from pipeline.layout import PRODUCTION
+from pipeline.model.features import OtherFeatures
 from pipeline.model.folder import METADATA_FILE, read_metadata
 from pipeline.serve.classifier import Classifier
 
@@ -28,7 +29,8 @@ class ProductionModel:
         self._lock = threading.Lock()
         self._seen: tuple[int, int, int] | None = None
         self._classifier: Classifier | None = None
-        self._refused = ""  # the version that failed its smoke test
+        self._refused = ""  # the version that failed its smoke test, or that this code can't read
+        self._outdated = False
         self._failures = 0
         self._said = ""
 
@@ -40,6 +42,11 @@ class ProductionModel:
     def warming_up(self) -> bool:
         """Whether the first model is there and about to answer."""
         return self._classifier is None and not self._refused and (self._folder / METADATA_FILE).exists()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether no model answers because the one that is there needs another version of the code."""
+        return self._classifier is None and self._outdated
 
     def refresh(self) -> Classifier | None:
         """Take up what is new in the folder (promotion, checkout, restore). Returns the model that answers then.
@@ -57,6 +64,9 @@ class ProductionModel:
                 return self._classifier
             try:
                 self._take_up(read_metadata(self._folder)["version"])
+            except OtherFeatures as error:
+                self._refused, self._outdated = read_metadata(self._folder)["version"], True
+                self._say(f"no model answers: {error}")
             except (DataFileError, OSError, ValueError) as error:
                 self._failures += 1
                 self._say(f"the model in {self._folder} can't be loaded yet: {error}")
@@ -67,7 +77,7 @@ class ProductionModel:
     def _take_up(self, version: str) -> None:
         if self._classifier and version == self._classifier.version:
             return  # DVC links files: an unchanged version keeps the model that is loaded
-        self._refused = ""
+        self._refused, self._outdated = "", False
         loaded = Classifier.load(self._folder)
         if problem := smoke_error(loaded):
             self._refused = loaded.version

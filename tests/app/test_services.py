@@ -149,8 +149,9 @@ def test_a_suspect_is_judged_and_corrected_without_being_shown(store, model, tmp
     assert made.shown == "비숍 이야기 1"
     assert made.verdict.tokens == ()  # the words together would be the post
     services.add_feedback(made, 2, client="a", session="s")
-    assert [suspect.key for suspect in services.suspects()] == ["2295:1002"]
-    for gone in ("2295:1001", "1:1", "", "2295:1002; DROP TABLE posts"):
+    assert [suspect.key for suspect in services.suspects(session="s")] == ["2295:1002"]
+    assert [suspect.key for suspect in services.suspects(session="t")] == ["2295:1001", "2295:1002"]  # still open
+    for gone in ("1:1", "", "2295:1002; DROP TABLE posts"):
         with pytest.raises(Refused, match="다른 글을 골라"):
             services.review(gone, client="a")
     typed = services.analyse("최고", client="a")

@@ -22,13 +22,17 @@ def test_the_list_is_the_files_in_its_order(store: Store, tmp_path: Path) -> Non
     assert [suspect.key for suspect in suspects.read()] == ["2295:1003"]
 
 
-def test_what_a_person_judged_is_not_asked_again(store: Store, tmp_path: Path) -> None:
-    suspects = Suspects(store, flag(tmp_path / "s.csv", (2295, 1000), (2295, 1001)))
-    assert [suspect.post_id for suspect in suspects.read()] == [1001]  # the world has feedback on 1000
-    store.add_feedback(Feedback(text="x", label=1, board_id=2295, post_id=1001))
-    assert suspects.read() == []
+def test_what_people_settled_is_not_asked_again_and_one_visitor_settles_nothing(store: Store, tmp_path: Path) -> None:
+    suspects = Suspects(store, flag(tmp_path / "s.csv", (2295, 1000), (2295, 1001), (2295, 1002)))
+    assert [suspect.post_id for suspect in suspects.read()] == [1001, 1002]  # the world has a named source's on 1000
+    for client in ("a", "a", "b"):
+        store.add_feedback(Feedback(text="x", label=1, board_id=2295, post_id=1001, client=client))
+    assert [suspect.post_id for suspect in suspects.read()] == [1001, 1002]
+    assert [suspect.post_id for suspect in suspects.read("a")] == [1002]
+    store.add_feedback(Feedback(text="x", label=1, board_id=2295, post_id=1001, client="c"))
+    assert [suspect.post_id for suspect in suspects.read()] == [1002]
     store.assign_archive(1)
-    assert suspects.read() == []
+    assert [suspect.post_id for suspect in suspects.read()] == [1002]
 
 
 def test_only_posts_are_shown_and_not_too_many(store: Store, tmp_path: Path) -> None:

@@ -212,6 +212,17 @@ def test_while_the_first_model_is_loaded_the_page_says_so(browser, tmp_path: Pat
             expect(page.get_by_text(f"모델 버전 {VERSION}")).to_be_visible()
 
 
+def test_a_model_that_the_code_cant_read_is_said_to_be_replaced(browser, tmp_path: Path, expect):
+    with Store(f"sqlite:///{tmp_path / 'live.db'}") as store:
+        fill(store, clock.now())
+        with Running(services_of(store, Model(outdated=True))) as running, visit(browser, running.url) as page:
+            expect(page.get_by_role("status").filter(has_text="다음 학습이 끝나면 새 모델이")).to_be_visible()
+            expect(page.get_by_text("교체 중")).to_be_visible()
+            page.get_by_role("tab", name=LIVE).click()
+            analyse(page, "비숍 갓캐")
+            expect(page.get_by_text("지금 있는 모델은 예전 판의 것이라 쓰지 못합니다. 정답을 보내")).to_be_visible()
+
+
 def test_first_day_without_posts_or_model(browser, tmp_path: Path, expect):
     with Store(f"sqlite:///{tmp_path / 'empty.db'}") as store:
         with Running(services_of(store, Model())) as running, visit(browser, running.url) as page:

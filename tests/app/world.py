@@ -63,8 +63,8 @@ class WordClassifier:
 class Model:
     """A model provider whose model can be taken away."""
 
-    def __init__(self, classifier: Any = None, warming_up: bool = False) -> None:
-        self.classifier, self.warming_up = classifier, warming_up
+    def __init__(self, classifier: Any = None, warming_up: bool = False, outdated: bool = False) -> None:
+        self.classifier, self.warming_up, self.outdated = classifier, warming_up, outdated
 
     def current(self) -> Any:
         """The classifier, or None."""
@@ -102,7 +102,7 @@ def fill(store: Store, now: datetime = NOW) -> None:
         ]
     )
     store.save_predictions(VERSION, [Prediction(post.board_id, post.post_id, 2, 0.8) for post in posts[18:38]])
-    store.add_feedback(Feedback(text="비숍 이야기 0", label=2, board_id=2295, post_id=1000))
+    store.add_feedback(Feedback(text="비숍 이야기 0", label=2, board_id=2295, post_id=1000, source="imported:old"))
 
 
 def services_of(store: Store, model: Model, suspects: Path = Path("none.csv"), **options: Any) -> Services:

@@ -9,18 +9,38 @@ import numpy as np
 import pytest
 import yaml
 
+from pipeline.boards import JOBS
 from pipeline.evaluate.figures import NAMES
 from pipeline.evaluate.run import write_evaluation
+from pipeline.evaluate.stored import Standing, write_stored
 from pipeline.files import read_csv, write_csv, write_json
-from pipeline.hashing import file_hash
-from pipeline.layout import CANDIDATE, CARD_FILE, CHAMPION, EVALUATION, METRICS_FILE, PREPARED, SMOKE_FILE
+from pipeline.hashing import content_hash, file_hash
+from pipeline.layout import (
+    CANDIDATE,
+    CARD_FILE,
+    CHAMPION,
+    EVALUATION,
+    JOB_FLIPS_FILE,
+    METRICS_FILE,
+    PREPARED,
+    SMOKE_FILE,
+)
 from pipeline.learn.examples import Example, write_sets
+from pipeline.learn.learned import Learned
+from pipeline.model.features import FEATURES, VOCABULARY_FILE
 from pipeline.model.folder import METADATA_FILE, read_metadata
 from pipeline.model.network import MODEL_FILE, load_network, save_network
 from pipeline.release.champion import write_champion
 from pipeline.serve.classifier import Classifier
 from tests.pipeline.conftest import TINY_VERSION
 from tests.support.project import ROOT
+
+JOB_NAMES = sorted(job.name for job in JOBS)
+GOLD = [  # like nothing that the tiny model has learned
+    *("하늘이 무너지는 소리", "오늘 서버 점검은 언제", "강화 성공 축하해요 여러분", "이벤트 상점 재고가 없다"),
+    *("길드 던전 참가 방법", "드디어 검은 마법사 솔로", "환생의 불꽃 가격 폭락", "아케인 심볼 교환처 위치"),
+    *("쇼케이스 영상 감동이네", "로그인 오류가 세 시간째", "유니온 배치 어떻게 하나", "신규 보스 연출이 훌륭"),
+]
 
 
 @pytest.fixture
@@ -38,9 +58,10 @@ def project(
     Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     shutil.copytree(tiny_model, CANDIDATE)
     write_champion("none")
-    gold = [{"title": e.text, "body": "=1+1", "label": e.label} for e in base_examples[:12]]
+    gold = [{"title": text, "body": "=1+1", "label": i % 3} for i, text in enumerate(GOLD)]
     write_csv(Path("data/gold/a.csv"), gold, ("title", "body", "label"))
-    sets = {"train": base_examples[:48], "validation": [], "test_chunk": [], "test_base": base_examples[12:18]}
+    tests = [Example(f"{text} 그렇다", i % 3, 1.0, "base") for i, text in enumerate(GOLD[:6])]
+    sets = {"train": base_examples[:48], "validation": [], "test_chunk": [], "test_base": tests}
     write_sets(sets, PREPARED)
     return tmp_path
 
@@ -55,15 +76,17 @@ def files() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (*EVALUATION.iterdir(), METRICS_FILE)}
 
 
-def test_the_first_models_evaluation(project: Path, base_examples: list[Example]) -> None:
+def test_the_first_models_evaluation(project: Path) -> None:
     write_evaluation()
     found = metrics()
-    assert set(found) == {"candidate", "suspects"}
+    assert set(found) == {"candidate", "job_flips", "left_out", "suspects"}
+    assert found["left_out"] == {"gold": 0, "test_chunk": 0, "test_base": 0}
+    assert found["job_flips"] == {"texts": 0}
     assert set(found["candidate"]) == {"gold", "test_base"}  # the empty set has no figures
     assert found["candidate"]["gold"]["rows"] == 12
     rows = read_csv(EVALUATION / "gold.csv", ["row", "label"])
     assert [row["label"] for row in rows] == ["0", "1", "2"] * 4
-    expected = Classifier.load(CANDIDATE).probabilities([f"{e.text}\n=1+1" for e in base_examples[:12]])
+    expected = Classifier.load(CANDIDATE).probabilities([f"{text}\n=1+1" for text in GOLD])
     judged = [[float(row[f"candidate_{name}"]) for name in NAMES] for row in rows]
     np.testing.assert_allclose(judged, expected, atol=2e-6)
     assert {row["champion_neutral"] for row in rows} == {""}
@@ -85,7 +108,7 @@ def test_the_first_models_evaluation(project: Path, base_examples: list[Example]
     suspects = read_csv(EVALUATION / "suspects.csv", ["row", "label", "suggested"])
     assert found["suspects"] == {"checked": 48, "flagged": len(suspects)}
     assert all(row["label"] != row["suggested"] for row in suspects)
-    assert json.loads((EVALUATION / SMOKE_FILE).read_text(encoding="utf-8")) == {"error": ""}
+    assert json.loads((EVALUATION / SMOKE_FILE).read_text(encoding="utf-8")) == {"error": "", "champion_unreadable": ""}
     assert f"# Evaluation of model {TINY_VERSION}" in (EVALUATION / CARD_FILE).read_text(encoding="utf-8")
     for name in ("confusion", "reliability", "learning_curves"):
         assert (EVALUATION / f"{name}.png").read_bytes().startswith(b"\x89PNG")
@@ -142,6 +165,64 @@ def test_changed_answers_are_listed_and_counted(project: Path, model_copy: Calla
         gained = found["flips"][name]["better"] - found["flips"][name]["worse"]
         difference = found["candidate"][name]["accuracy"] - found["champion"][name]["accuracy"]
         assert gained / count == pytest.approx(difference, abs=1e-5)
+
+
+def test_a_text_that_a_model_has_learned_leaves_the_figures(
+    project: Path, model_copy: Callable[[Path, str], Path]
+) -> None:
+    """Gold that was added later, and a near-duplicate of what an older model learned from."""
+    shutil.rmtree(CHAMPION)
+    model_copy(CHAMPION, TINY_VERSION)
+    late = [Example(f"{GOLD[0]}\n=1+1!", 0, 1.0, "chunk-0001"), Example(f"{GOLD[2]} 그렇다..", 1, 1.0, "chunk-0001")]
+    Learned.load(CHAMPION).adding(late).save(CHAMPION)
+    write_evaluation()
+    found = metrics()
+    assert found["left_out"] == {"gold": 1, "test_chunk": 0, "test_base": 1}
+    for role in ("candidate", "champion"):
+        assert (found[role]["gold"]["rows"], found[role]["test_base"]["rows"]) == (11, 5)
+    assert [row["left_out"] for row in read_csv(EVALUATION / "gold.csv", ["left_out"])] == ["1", *["0"] * 11]
+    card = (EVALUATION / CARD_FILE).read_text(encoding="utf-8")
+    assert "has learned something like them: gold 1, test_base 1 text(s)" in card
+    assert sum(int(row["rows"]) for row in read_csv(EVALUATION / "slices.csv", ["rows"]) if row["set"] == "gold") == 22
+
+
+def test_a_champion_of_other_features_is_judged_by_its_stored_answers(
+    project: Path, model_copy: Callable[[Path, str], Path]
+) -> None:
+    shutil.rmtree(CHAMPION)
+    model_copy(CHAMPION, "20261101T000000")
+    vocabulary = json.loads((CHAMPION / VOCABULARY_FILE).read_text(encoding="utf-8"))
+    write_json(CHAMPION / VOCABULARY_FILE, {**vocabulary, "features": FEATURES - 1})
+    write_evaluation()  # released before answers were kept: there is nothing to compare with
+    assert set(metrics()) == {"candidate", "job_flips", "left_out", "suspects"}
+    assert read_csv(EVALUATION / "gold.csv", ["champion_neutral"])[0]["champion_neutral"] == ""
+
+    hashes = [content_hash(f"{text}\n=1+1") for text in GOLD[:9]]  # three gold texts are newer
+    right = np.eye(3)[np.arange(9) % 3] * 0.97 + 0.01
+    write_stored(CHAMPION, hashes, right, np.arange(9) % 3, Standing("20261101T000000", 1.0, "", 4))
+    write_evaluation()
+    found = metrics()
+    assert (found["champion"]["gold"]["rows"], found["champion"]["gold"]["accuracy"]) == (9, 1.0)
+    assert set(found["champion"]) == {"gold"}
+    assert sum(found["flips"]["gold"].values()) == found["flips"]["gold"]["worse"]
+    rows = read_csv(EVALUATION / "gold.csv", ["best", "champion_neutral"])
+    assert [row["best"] for row in rows] == [*"012012012", "", "", ""]
+    told = json.loads((EVALUATION / SMOKE_FILE).read_text(encoding="utf-8"))["champion_unreadable"]
+    assert told == f"its features are of version {FEATURES - 1}, those of this code of version {FEATURES}"
+    assert f"by its stored answers on gold. {told}" in (EVALUATION / CARD_FILE).read_text(encoding="utf-8")
+
+
+def test_answers_that_changed_with_a_jobs_name_are_counted(
+    project: Path, model_copy: Callable[[Path, str], Path]
+) -> None:
+    shutil.rmtree(CHAMPION)
+    model_copy(CHAMPION, TINY_VERSION)
+    gold = [{"title": f"{text} 비숍", "body": f"{i}", "label": i % 3} for i, text in enumerate(GOLD * 2)]
+    write_csv(Path("data/gold/a.csv"), gold, ("title", "body", "label"))
+    write_evaluation()
+    assert metrics()["job_flips"] == {"texts": 24, "median": 0.0, "most": JOB_NAMES[0], "share": 0.0}
+    rows = read_csv(EVALUATION / JOB_FLIPS_FILE, ["job", "share"])
+    assert [row["job"] for row in rows] == JOB_NAMES
 
 
 def test_a_broken_model_is_evaluated_and_said_to_be_broken(project: Path) -> None:

@@ -40,12 +40,15 @@ def test_planted_errors_come_first() -> None:
 def test_the_newest_chunk_is_checked_first_and_no_more_than_the_limit() -> None:
     sources = ["base", "chunk-0009", "chunk-0010", "feedback-0001-0003", "chunk-0010", "chunk-0002", "base"]
     examples = [Example(f"글 {i}", 0, 1.0, source) for i, source in enumerate(sources)]
-    taken = [set(chosen(examples, limit)) for limit in range(8)]
+    order = ["0002", "0009", "0010"]
+    taken = [set(chosen(examples, limit, order)) for limit in range(8)]
     assert taken[2] == {2, 4}
     assert [taken[n + 1] - taken[n] for n in (2, 3, 4)] == [{3}, {1}, {5}]
     assert taken[6] - taken[5] < {0, 6}
-    assert chosen(examples, 7) == chosen(examples, 5000) == list(range(7))
-    assert chosen(examples, 3) == sorted(taken[3])
+    assert chosen(examples, 7, order) == chosen(examples, 5000, order) == list(range(7))
+    assert chosen(examples, 3, order) == sorted(taken[3])
+    # A backfill's chunk has the highest number and old posts.
+    assert set(chosen(examples, 1, ["0010", "0002", "0009"])) == {1}
 
 
 def test_no_text_is_judged_by_its_copy() -> None:

@@ -1,15 +1,19 @@
 """The gate: what is due, and how it says so."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pipeline.files import write_json
 from pipeline.freeze.due import Due, look
 from pipeline.freeze.repository import Repository
+from pipeline.layout import CANDIDATE, PRODUCTION
 from pipeline.live.records import Feedback, Post
 from pipeline.live.store import Store
+from pipeline.model.features import FEATURES, VOCABULARY_FILE, Vocabulary
 
 NOTHING = Due(412, 1000, 12, 100, (), (), ())
 
@@ -67,8 +71,9 @@ def test_the_message_names_what_was_left_unfinished() -> None:
         Due(0, 1000, 0, 100, (1,), (), ()),
         Due(0, 1000, 0, 100, (), (1,), ()),
         Due(0, 1000, 0, 100, (), (), ("chunk-0001",)),
+        Due(0, 1000, 0, 100, (), (), (), outdated=True),
     ],
-    ids=["posts", "corrections", "open chunk", "open archive", "untrained"],
+    ids=["posts", "corrections", "open chunk", "open archive", "untrained", "outdated"],
 )
 def test_every_kind_of_work_is_due(due: Due) -> None:
     assert due.anything
@@ -127,3 +132,15 @@ def test_a_new_database_in_an_old_checkout_is_not_due(
     checkout.release("chunk-0012", "feedback-0003", "model-20261122T000000")
     store.add_posts([make_post(1)])
     assert seen() == Due(1, 5, 0, 3, (), (), ())
+
+
+def test_a_model_that_the_code_cant_read_is_due_to_be_replaced(checkout: Checkout, seen: Callable[[], Due]) -> None:
+    vocabulary = Vocabulary("kiwi", 8, 64, ("갓겜",))
+    vocabulary.save(checkout.repository.root / PRODUCTION)
+    assert not seen().anything
+    path = checkout.repository.root / PRODUCTION / VOCABULARY_FILE
+    write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"features": FEATURES + 1})
+    assert seen().anything
+    assert str(seen()).endswith("the model in production is of another features version than this code")
+    vocabulary.save(checkout.repository.root / CANDIDATE)
+    assert not seen().anything

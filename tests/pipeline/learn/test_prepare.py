@@ -11,10 +11,11 @@ import pytest
 from pipeline.files import DataFileError, read_csv, write_csv
 from pipeline.freeze.catalog import Catalog, write_catalog
 from pipeline.gold import read_gold
+from pipeline.hashing import position
 from pipeline.layout import ARCHIVE_COLUMNS, CHUNK_COLUMNS, NO_CHAMPION, PREPARED, archive_path, labeled_path
 from pipeline.learn import prepare
-from pipeline.learn.examples import SET_COLUMNS, Example, read_set
-from pipeline.learn.prepare import check_listed, mix, read_archive, read_chunk, read_quality
+from pipeline.learn.examples import SET_COLUMNS, Example, read_chunk_order, read_set
+from pipeline.learn.prepare import by_time, check_listed, mix, read_archive, read_chunk, read_quality
 from tests.support import ROOT
 from tests.support.params import prepare_params
 
@@ -213,6 +214,48 @@ def test_a_test_text_stays_a_test_text() -> None:
     assert {e.text for e in run([*first, *again], newest="chunk-0002")["test_chunk"]} == tested
 
 
+def pair(first_held_out: bool) -> tuple[str, str]:
+    """Two near-duplicates of which one, by its own hash, is a test and the other is not."""
+    share = PARAMS.test_share
+    for text in texts("가족", 400):
+        other = f"{text} ㅠ"
+        drawn = position(text, "test") < share, position(other, "test") < share
+        if drawn == (first_held_out, not first_held_out):
+            return text, other
+    raise AssertionError
+
+
+def test_a_family_of_near_duplicates_follows_its_oldest_member() -> None:
+    """Else the champion has learned the older one, and is tested on the newer one."""
+    old, new = pair(first_held_out=False)
+    first = [*chunk(1), Example(old, 0, 1.0, "chunk-0001")]
+    second = [Example(new, 0, 1.0, "chunk-0002")]
+    assert old in learned(run(first))
+    sets = run([*first, *chunk(2), *second], newest="chunk-0002")
+    assert new not in {e.text for e in sets["test_chunk"]}
+    assert {old, new} <= learned(sets).keys()
+    old, new = pair(first_held_out=True)
+    sets = run([*chunk(1), Example(old, 0, 1.0, "chunk-0001"), *chunk(2), Example(new, 0, 1.0, "chunk-0002")])
+    assert not {old, new} & learned(sets).keys()
+    # General text was there before any post.
+    old, new = pair(first_held_out=False)
+    sets = run([*chunk(1), Example(new, 0, 1.0, "chunk-0001")], general=[*base(), Example(old, 0, 1.0, "base")])
+    assert new not in {e.text for e in sets["test_chunk"]}
+
+
+def test_voices_on_one_text_settle_by_majority_then_by_the_latest() -> None:
+    text = texts("글", 1)[0]
+
+    def label(*voices: int) -> Example:
+        said = [correction(text, voice, number) for number, voice in enumerate(voices, start=1)]
+        return learned(run([], said, general=[]))[text]
+
+    assert label(*[2] * 40, 0) == Example(text, 2, 3.0, "feedback-0040")
+    assert label(2, 0) == Example(text, 0, 3.0, "feedback-0002")
+    assert label(0, 2, 1, 2, 0).label == 0  # two and two: 부정 was said last
+    assert label(1).label == 1
+
+
 # --- files ----------------------------------------------------------------------------------------------
 
 
@@ -322,6 +365,32 @@ def test_check_listed(tmp_path: Path) -> None:
     shutil.rmtree(labeled_path("0001", tmp_path).parent)
     with pytest.raises(DataFileError, match=r"labeled_data_0001\.csv is listed"):
         check_listed(catalog, tmp_path)
+
+
+def test_the_newest_chunk_is_the_one_with_the_newest_posts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backfill's chunk has the highest number and posts of 2019."""
+    for number, day in (("0008", "2026-11-21"), ("0009", "2026-11-22"), ("0010", "2019-05-01")):
+        rows = [
+            {
+                **dict.fromkeys(CHUNK_COLUMNS, ""),
+                "title": text,
+                "label": str(i % 3),
+                # Two posts were pushed up, or have a wrong date: the middle one counts.
+                "posted_at": f"{day if i > 1 else '2030-01-01'}T12:00:00+09:00",
+            }
+            for i, text in enumerate(texts(number, 60))
+        ]
+        write_csv(labeled_path(number, tmp_path), rows, (*CHUNK_COLUMNS, "label"))
+    assert by_time(["0008", "0009", "0010"], tmp_path) == ["0010", "0008", "0009"]
+    assert by_time([], tmp_path) == []
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(ROOT / "params.yaml", "params.yaml")
+    write_catalog(Catalog("20261122T154500", NO_CHAMPION, ("0008", "0009", "0010"), ()))
+    general = [{"text": text, "label": i % 3} for i, text in enumerate(texts("일반", 100))]
+    write_csv(Path("data/base/merged_label_final.csv"), general, ("text", "label"))
+    prepare.main([])
+    assert {example.source for example in read_set("test_chunk")} == {"chunk-0009"}
+    assert read_chunk_order() == ["0010", "0008", "0009"]
 
 
 def test_the_stage_writes_sets_that_are_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,7 @@ def test_what_a_trained_folder_holds(tiny_model: Path, tiny_inputs: Path) -> Non
     assert {path.name for path in tiny_model.iterdir()} == {
         "README.md",
         "history.csv",
+        "learned.npy",
         METADATA_FILE,
         MODEL_FILE,
         "vocabulary.json",

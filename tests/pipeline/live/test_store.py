@@ -14,7 +14,7 @@ from sqlalchemy import select, text
 
 from pipeline.clock import KST
 from pipeline.live.database import StoreError
-from pipeline.live.records import Answer, Feedback, Gap, Post, Prediction, Progress
+from pipeline.live.records import ANONYMOUS, Answer, Feedback, Gap, Post, Prediction, Progress
 from pipeline.live.store import Store
 from pipeline.live.tables import posts
 from tests.support import ROOT
@@ -271,20 +271,61 @@ def test_a_person_beats_the_llm_and_the_llm_the_model(store: Store, make_post: M
     assert mood(store, 1) == (2, "model")
     store.set_post_labels([{"board_id": 5974, "post_id": 1, "label": 1, "confidence": 0.8, "labeler": "x"}])
     assert mood(store, 1) == (1, "llm")
-    store.add_feedback(Feedback("글", 0, board_id=5974, post_id=1))
+    store.add_feedback(Feedback("글", 0, board_id=5974, post_id=1, source="imported:old"))
     assert mood(store, 1) == (0, "human")  # 부정 is label 0: it must not read as "nothing said"
     assert mood(store, 1, 2294) == (None, None)
 
 
-def test_the_latest_person_wins_and_typed_texts_change_no_post(store: Store, make_post: MakePost) -> None:
+def say(store: Store, label: int, client: str, source: str = ANONYMOUS, post_id: int = 1) -> None:
+    store.add_feedback(Feedback("글", label, board_id=5974, post_id=post_id, client=client, source=source))
+
+
+def test_a_persons_last_word_counts_and_typed_texts_change_no_post(store: Store, make_post: MakePost) -> None:
     store.add_posts([make_post(1), make_post(2)])
     for label in (0, 2, 1):
-        store.add_feedback(Feedback("글", label, board_id=5974, post_id=1))
+        say(store, label, "a", "imported:old")
     store.add_feedback(Feedback("typed by hand", 0))
     assert mood(store, 1) == (1, "human")
     assert mood(store, 2) == (None, None)
     store.assign_archive(1)
     assert mood(store, 1) == (1, "human")
+
+
+def test_one_anonymous_opinion_decides_nothing(store: Store, make_post: MakePost) -> None:
+    store.add_posts([make_post(1)])
+    store.set_post_labels([{"board_id": 5974, "post_id": 1, "label": 2, "confidence": 0.9, "labeler": "x"}])
+    for _ in range(28):  # one visitor, however often
+        say(store, 0, "troll")
+    assert mood(store, 1) == (2, "llm")
+    say(store, 0, "another")
+    assert mood(store, 1) == (2, "llm")
+    assert [row["post_id"] for row in store.posts_not_settled([(5974, 1)])] == [1]
+    say(store, 0, "a third")
+    assert mood(store, 1) == (0, "human")
+    assert store.posts_not_settled([(5974, 1)]) == []
+
+
+def test_opinions_settle_by_majority_then_by_the_latest(store: Store, make_post: MakePost) -> None:
+    store.add_posts([make_post(1)])
+    for client in "abcd":
+        say(store, 2, client)
+    say(store, 0, "late")
+    assert mood(store, 1) == (2, "human")
+    for client in "ab":  # two change their minds: three to two
+        say(store, 0, client)
+    assert mood(store, 1) == (0, "human")
+    say(store, 2, "e")
+    assert mood(store, 1) == (2, "human"), "as many voices, said last"
+    say(store, 1, "", "imported:old")
+    assert mood(store, 1) == (1, "human"), "a source with a name outweighs visitors"
+
+
+def test_a_visitor_is_not_asked_again_what_they_have_answered(store: Store, make_post: MakePost) -> None:
+    store.add_posts([make_post(1), make_post(2)])
+    ids = [(5974, 1), (5974, 2)]
+    say(store, 0, "me")
+    assert [row["post_id"] for row in store.posts_not_settled(ids, "me")] == [2]
+    assert [row["post_id"] for row in store.posts_not_settled(ids, "you")] == [1, 2]
 
 
 def test_moods_of_a_period_newest_first_and_its_end_excluded(store: Store, make_post: MakePost) -> None:

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 from pipeline.files import DataFileError, write_json
-from pipeline.model.features import FEATURES, PAD, UNKNOWN, VOCABULARY_FILE, Vocabulary, build_vocabulary, clip
+from pipeline.model.features import (
+    FEATURES,
+    PAD,
+    UNKNOWN,
+    VOCABULARY_FILE,
+    Vocabulary,
+    build_vocabulary,
+    clip,
+    is_outdated,
+)
 from pipeline.model.ngrams import bags
 
 WORDS = Vocabulary("kiwi", 6, 64, ("노답", "갓겜", "패치"))
@@ -109,3 +118,19 @@ def test_inputs_of_a_batch_are_the_inputs_of_each_text_padded_with_weight_zero()
         np.testing.assert_array_equal(together["bag"][row, :width], alone["bag"][0])
         np.testing.assert_array_equal(together["bag_tf"][row, :width], alone["bag_tf"][0])
         assert not together["bag_tf"][row, width:].any()
+
+
+def test_a_model_is_outdated_until_a_candidate_of_this_code_was_made(tmp_path: Path) -> None:
+    production, candidate = tmp_path / "production", tmp_path / "candidate"
+    assert not is_outdated(production, candidate)  # before the first model
+    WORDS.save(production)
+    assert not is_outdated(production, candidate)
+    older = json.loads((production / VOCABULARY_FILE).read_text(encoding="utf-8")) | {"features": FEATURES - 1}
+    write_json(production / VOCABULARY_FILE, older)
+    assert is_outdated(production, candidate)  # a fresh clone has no candidate
+    write_json(candidate / VOCABULARY_FILE, older)
+    assert is_outdated(production, candidate)
+    WORDS.save(candidate)
+    assert not is_outdated(production, candidate)  # the gate did not want it: no new try before something is due
+    (production / VOCABULARY_FILE).write_text("[", encoding="utf-8")
+    assert not is_outdated(production, candidate)

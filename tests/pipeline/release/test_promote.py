@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,25 @@ import numpy as np
 import pytest
 import yaml
 
-from pipeline.evaluate.figures import NAMES
+from pipeline.evaluate.figures import NAMES, macro_f1
+from pipeline.evaluate.job_flips import COLUMNS as FLIP_COLUMNS
+from pipeline.evaluate.stored import ANSWERS_FILE, STANDING_FILE, UNKNOWN, read_stored
 from pipeline.files import DataFileError, write_csv, write_json, write_text
-from pipeline.layout import CANDIDATE, CARD_FILE, CHAMPION, DECISION_FILE, EVALUATION, PRODUCTION, SMOKE_FILE
+from pipeline.hashing import content_hash
+from pipeline.layout import (
+    CANDIDATE,
+    CARD_FILE,
+    CHAMPION,
+    DECISION_FILE,
+    EVALUATION,
+    JOB_FLIPS_FILE,
+    PRODUCTION,
+    SMOKE_FILE,
+)
 from pipeline.model.folder import METADATA_FILE
 from pipeline.release.champion import write_champion
-from pipeline.release.promote import PRODUCTION_CARD, decide, replace_folder, worse_share, write_production
+from pipeline.release.gate import decide, worse_share
+from pipeline.release.promote import PRODUCTION_CARD, replace_folder, write_production
 from tests.pipeline.conftest import TINY_VERSION
 from tests.support import ROOT
 from tests.support.params import promote_params
@@ -139,23 +152,39 @@ def project(tmp_path: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -
     return tmp_path
 
 
-def judged(candidate: np.ndarray, champion: np.ndarray | None, smoke_error: str = "") -> None:
+def judged(
+    candidate: np.ndarray,
+    champion: np.ndarray | None,
+    smoke_error: str = "",
+    unreadable: str = "",
+    left_out: Collection[int] = (),
+    job_flips: Sequence[dict[str, Any]] = (),
+) -> None:
     """Write `gold.csv`, the smoke test and the card as `evaluate` does: one-hot probabilities of these labels."""
-    columns = ["row", "label"] + [f"{model}_{name}" for model in ("candidate", "champion") for name in NAMES]
+    columns = ["row", "label", "left_out", "text_sha256", "best"]
+    columns += [f"{model}_{name}" for model in ("candidate", "champion") for name in NAMES]
+    stored = read_stored(CHAMPION).best_of([f"글 {i}" for i in range(len(LABELS))])
     rows = []
     for i, label in enumerate(LABELS):
-        row: dict[str, Any] = {**dict.fromkeys(columns), "row": i, "label": label}
+        row: dict[str, Any] = {**dict.fromkeys(columns), "row": i, "label": label, "left_out": int(i in left_out)}
+        row |= {"text_sha256": content_hash(f"글 {i}"), "best": stored[i] if stored[i] != UNKNOWN else None}
         row.update({f"candidate_{name}": float(candidate[i] == k) for k, name in enumerate(NAMES)})
         if champion is not None:
             row.update({f"champion_{name}": float(champion[i] == k) for k, name in enumerate(NAMES)})
         rows.append(row)
     write_csv(EVALUATION / "gold.csv", rows, columns)
-    write_json(EVALUATION / SMOKE_FILE, {"error": smoke_error})
+    write_csv(EVALUATION / JOB_FLIPS_FILE, job_flips, FLIP_COLUMNS)
+    write_json(EVALUATION / SMOKE_FILE, {"error": smoke_error, "champion_unreadable": unreadable})
     write_text(EVALUATION / CARD_FILE, f"# Card of {TINY_VERSION}\n")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def kept(folder: Path) -> dict[str, bytes]:
+    """What the gate keeps beside a model."""
+    return {name: (folder / name).read_bytes() for name in (ANSWERS_FILE, STANDING_FILE)}
 
 
 def test_the_first_model_goes_into_production(project: Path) -> None:
@@ -165,7 +194,7 @@ def test_the_first_model_goes_into_production(project: Path) -> None:
     assert decision["verdict"] == "promoted"
     assert (decision["challenger"], decision["champion"], decision["production"]) == (TINY_VERSION, None, TINY_VERSION)
     card = {PRODUCTION_CARD: f"# Card of {TINY_VERSION}\n".encode()}
-    assert contents(PRODUCTION) == contents(CANDIDATE) | card
+    assert contents(PRODUCTION) == contents(CANDIDATE) | card | kept(PRODUCTION)
 
 
 def test_the_better_of_two_goes_into_production(project: Path, model_copy: Callable[[Path, str], Path]) -> None:
@@ -176,11 +205,11 @@ def test_the_better_of_two_goes_into_production(project: Path, model_copy: Calla
     decision = write_production()
     assert decision["verdict"] == "rejected"
     assert (decision["challenger"], decision["champion"], decision["production"]) == (TINY_VERSION, OLD, OLD)
-    assert contents(PRODUCTION) == contents(CHAMPION)
+    assert contents(PRODUCTION) == contents(CHAMPION) | kept(PRODUCTION)
     judged(RIGHT, NO_POSITIVE)
     assert write_production()["production"] == TINY_VERSION
     card = {PRODUCTION_CARD: f"# Card of {TINY_VERSION}\n".encode()}
-    assert contents(PRODUCTION) == contents(CANDIDATE) | card
+    assert contents(PRODUCTION) == contents(CANDIDATE) | card | kept(PRODUCTION)
 
 
 def test_a_first_model_that_cannot_be_served_is_an_error(project: Path) -> None:
@@ -200,6 +229,121 @@ def test_a_better_model_that_failed_the_smoke_test_is_not_served(
     (EVALUATION / SMOKE_FILE).write_text("{}", encoding="utf-8")
     with pytest.raises(DataFileError, match=r"smoke\.json can't be read.*`dvc repro evaluate`"):
         write_production()
+
+
+# --- many releases ----------------------------------------------------------------------------------------
+
+
+def release(candidate: np.ndarray, number: int, model_copy: Callable[[Path, str], Path]) -> dict[str, Any]:
+    """One more release: what is in production becomes the champion, a model with these answers the candidate."""
+    shutil.rmtree(CHAMPION)
+    shutil.copytree(PRODUCTION, CHAMPION)
+    shutil.rmtree(CANDIDATE)
+    model_copy(CANDIDATE, f"20261201T{number:06d}")
+    served = read_stored(CHAMPION).probabilities_of([f"글 {i}" for i in range(len(LABELS))]).argmax(axis=1)
+    judged(candidate, served)
+    return write_production()
+
+
+def test_small_losses_do_not_add_up(project: Path, model_copy: Callable[[Path, str], Path]) -> None:
+    """Each challenger has one right answer less than what is served: yesterday's champion alone lets it pass."""
+    params = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    params["promote"]["tolerance"] = 0.03  # of 60 texts one is 0.017
+    Path("params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    wrong = np.where(np.arange(60) < 12, (LABELS + 1) % 3, LABELS)
+    judged(wrong, None)
+    write_production()
+    started, lost, decisions = macro_f1(LABELS, wrong), 0, []
+    for number, place in enumerate(range(12, 40)):
+        worse = np.where(np.arange(60) == place, (LABELS + 1) % 3, answers_in_production())
+        found = release(worse, number, model_copy)
+        decisions.append(found["verdict"])
+        lost += found["verdict"] == "promoted"
+        assert found["best"] == TINY_VERSION
+        assert found["judged_on_this_gold"] == number + 2
+    assert 1 <= lost <= 5
+    assert macro_f1(LABELS, answers_in_production()) > started - 0.1  # gold of 60 texts can't tell less
+    assert decisions[-20:] == ["rejected"] * 20
+    reasons = json.loads(DECISION_FILE.read_text(encoding="utf-8"))["reasons"]
+    assert any("than that of the best model ever served" in reason for reason in reasons)
+
+
+def answers_in_production() -> np.ndarray:
+    return read_stored(PRODUCTION).probabilities_of([f"글 {i}" for i in range(len(LABELS))]).argmax(axis=1)
+
+
+def test_a_better_model_becomes_the_best(project: Path, model_copy: Callable[[Path, str], Path]) -> None:
+    judged(SLIGHTLY_WRONG, None)
+    assert write_production()["best"] == TINY_VERSION
+    found = release(RIGHT, 1, model_copy)
+    assert (found["verdict"], found["best"]) == ("promoted", "20261201T000001")
+    found = release(SLIGHTLY_WRONG, 2, model_copy)
+    assert (found["verdict"], found["best"], found["production"]) == (
+        "rejected",
+        "20261201T000001",
+        "20261201T000001",
+    )
+
+
+def test_other_gold_begins_anew(project: Path, model_copy: Callable[[Path, str], Path]) -> None:
+    judged(RIGHT, None)
+    write_production()
+    for name in (ANSWERS_FILE, STANDING_FILE):  # as a model has it that was released before answers were kept
+        (PRODUCTION / name).unlink()
+    shutil.rmtree(CHAMPION)
+    shutil.copytree(PRODUCTION, CHAMPION)
+    judged(SLIGHTLY_WRONG, SLIGHTLY_WRONG)
+    found = write_production()
+    assert (found["verdict"], found["best"], found["judged_on_this_gold"]) == ("promoted", TINY_VERSION, 1)
+
+
+def test_a_champion_that_cant_be_loaded_is_compared_and_gives_way(
+    project: Path, model_copy: Callable[[Path, str], Path]
+) -> None:
+    shutil.rmtree(CHAMPION)
+    model_copy(CHAMPION, OLD)
+    old = "its features are of version 2, those of this code of version 3"
+    judged(SLIGHTLY_WRONG, RIGHT, unreadable=old)
+    found = write_production()
+    assert (found["verdict"], found["production"], found["champion_macro_f1"]) == ("promoted", TINY_VERSION, 1.0)
+    assert found["reasons"][0] == f"the champion gives way, as this code can't serve it: {old}"
+    assert found["reasons"][1].startswith("macro-F1 on gold is worse by more than 0.01")
+    judged(SLIGHTLY_WRONG, RIGHT, smoke_error="it answers every text alike", unreadable=old)
+    assert write_production()["production"] == OLD
+
+
+def test_gold_that_was_learned_does_not_count(project: Path, model_copy: Callable[[Path, str], Path]) -> None:
+    shutil.rmtree(CHAMPION)
+    model_copy(CHAMPION, OLD)
+    judged(SLIGHTLY_WRONG, RIGHT, left_out=range(6))  # the champion has learned what it alone knows
+    found = write_production()
+    assert (found["verdict"], found["gold_texts"], found["gold_left_out"]) == ("promoted", 54, 6)
+    judged(RIGHT, RIGHT, left_out=range(60))
+    found = write_production()
+    assert found["verdict"] == "rejected"
+    assert found["reasons"] == ["data/gold holds no rows to compare on: all 60 were learned before"]
+
+
+def flips(**shares: float) -> list[dict[str, Any]]:
+    return [
+        {**dict.fromkeys(FLIP_COLUMNS, 0), "job": job, "name": job, "texts": 40, "share": share}
+        for job, share in shares.items()
+    ]
+
+
+def test_answers_that_hang_on_one_jobs_name_stop_a_challenger(
+    project: Path, model_copy: Callable[[Path, str], Path]
+) -> None:
+    shutil.rmtree(CHAMPION)
+    model_copy(CHAMPION, OLD)
+    judged(RIGHT, RIGHT, job_flips=flips(비숍=0.425, 렌=0.1, 아델=0.075))
+    found = write_production()
+    assert found["verdict"] == "rejected"
+    assert "with the name 비숍 in them 42% of 40 texts are answered otherwise" in found["reasons"][0]
+    assert "raise promote.max_job_flips" in found["reasons"][0]
+    # Where every name changes as much, the model has changed, not its opinion of a job.
+    judged(RIGHT, RIGHT, job_flips=flips(비숍=0.425, 렌=0.4, 아델=0.375))
+    assert write_production()["verdict"] == "promoted"
 
 
 # --- the folder -----------------------------------------------------------------------------------------

@@ -193,3 +193,20 @@ def test_what_ends_the_libraries_does_not_end_the_page(
         assert len(caplog.records) == 1  # said once, tried again and again
         replace_folder(model_copy(tmp_path / "newer", NEW), folder)
         until(lambda: production.current() is not before)
+
+
+def test_a_model_of_other_features_is_said_to_be_outdated_until_the_next_one(
+    tmp_path: Path, model_copy: ModelCopy, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = model_copy(tmp_path / "production", OLD)
+    vocabulary = json.loads((folder / VOCABULARY_FILE).read_text(encoding="utf-8"))
+    write_json(folder / VOCABULARY_FILE, {**vocabulary, "features": vocabulary["features"] - 1})
+    production = ProductionModel(folder)
+    for _ in range(2):
+        assert production.refresh() is None
+    assert (production.outdated, production.warming_up) == (True, False)
+    assert len([record for record in caplog.records if "is of features version" in record.message]) == 1
+    replace_folder(model_copy(tmp_path / "new", NEW), folder)
+    found = production.refresh()
+    assert found is not None
+    assert (found.version, production.outdated) == (NEW, False)
