@@ -99,7 +99,7 @@ def test_how_far_boards_were_walked_outlives_the_change_of_its_words(tmp_path: P
     engine = sa.create_engine(url)
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0008")
+        command.upgrade(config, "0006")
         connection.execute(
             sa.text(
                 "INSERT INTO crawl_marks (board_id, post_id, updated_at, floor, depth) VALUES (2294, 90, 'x', 40, 7),"
