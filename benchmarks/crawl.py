@@ -59,20 +59,24 @@ def main() -> None:
     given = parser.parse_args()
     params = read_params("crawl", CrawlParams, ROOT / "params.yaml")
     interval = deployed_interval()
+    again = params
+    params = replace(params, reread_age=0)  # what new posts cost; reading them once more is a row of its own
     each_run = replace(params, max_wait=0)
     steady = Day(given.posts, (1.0,)).costs(interval, params)
     waves = Day(given.posts, NIGHT_AND_DAY).costs(interval, params)
     eager = Day(given.posts, (1.0,)).costs(interval, each_run)
     once = Day(given.posts, (1.0,)).costs(DAY, replace(each_run, max_pages=1000))
+    reread = Day(given.posts, (1.0,)).costs(interval, again)
     every = f"requests, a run every {interval.seconds // 60} min"
     rows = [
         Row("requests_per_new_post", steady["ratio"], every, eager["ratio"], "each board in each run"),
         Row("requests_per_new_post_night_and_day", waves["ratio"], every),
         Row("requests_per_new_post_at_once", once["ratio"], "requests, the day in one run"),
+        Row("requests_per_new_post_read_once_more", reread["ratio"], every),
         Row("minutes_until_stored_free_board", steady["free"], "min, median", eager["free"], "each board in each run"),
         Row("minutes_until_stored_job_boards", steady["jobs"], "min, median", eager["jobs"], "each board in each run"),
         Row("requests_idle_cycle", steady["idle"], "list requests, 6 boards"),
-        Row("posts_lost", sum(day["lost"] for day in (steady, waves, eager, once)), "posts"),
+        Row("posts_lost", sum(day["lost"] for day in (steady, waves, eager, once, reread)), "posts"),
         *parsing(),
     ]
     report("crawl", rows, posts=given.posts, interval_minutes=interval.seconds // 60)
@@ -155,7 +159,14 @@ class Day:
         manners: dict[str, Any] = {"min_interval": 0.0, "jitter": 0.0, "shelf": store, "wall": lambda: self.now}
         async with InvenClient(url, contact="", **manners) as client:
             for board_id in due:
-                await crawl_board(client, store, board_id, max_pages=params.max_pages)
+                await crawl_board(
+                    client,
+                    store,
+                    board_id,
+                    max_pages=params.max_pages,
+                    reread_age=timedelta(hours=params.reread_age),
+                    reread_posts=params.reread_posts,
+                )
 
     def note_waits(self, store: Store, known: int, waits: dict[int, list[float]]) -> None:
         """For the posts that this run has stored: minutes since they appeared, by board."""
