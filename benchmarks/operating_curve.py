@@ -24,6 +24,7 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 
 from benchmarks.support.harness import RESULTS, Row, report
+from pipeline import errors
 from pipeline.evaluate.figures import f1_of
 from pipeline.files import write_bytes
 from pipeline.release.power import compare, decide
@@ -252,4 +253,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)

@@ -29,6 +29,7 @@ from benchmarks.incremental import released
 from benchmarks.support import quantifiers, texts
 from benchmarks.support.harness import RESULTS, Row, earlier, report
 from benchmarks.support.mood_world import GROUPS, MODEL, POSTS, Stream, world
+from pipeline import errors
 from pipeline.files import write_bytes
 from pipeline.learn.examples import Example, label_array
 from pipeline.learn.params import TrainParams
@@ -402,4 +403,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    errors.run(main)
