@@ -137,12 +137,16 @@ def _under_the_floor(recalls: Mapping[str, float | None], params: PromoteParams)
 
 
 def _about_one_job(rows: Sequence[Mapping[str, Any]], params: PromoteParams) -> list[str]:
-    """Jobs whose name changes more answers than the median job's, by over `max_job_flips`."""
-    median = float(np.median([float(row["share"]) for row in rows])) if rows else 0.0
-    return [
-        f"with the name {row['name']} in them {float(row['share']):.0%} of {row['texts']} texts are answered otherwise "
-        f"than by the champion, with the median job's {median:.0%}: look at the corrections about {row['job']}; "
-        "if they are right, raise promote.max_job_flips in params.yaml"
-        for row in rows
-        if float(row["share"]) - median > params.max_job_flips
-    ]
+    """Jobs whose name turns more answers to one label than the median job's, by over `max_job_flips`."""
+    found = []
+    for name in NAMES:
+        shares = [int(row[f"to_{name}"]) / int(row["texts"]) for row in rows]
+        median = float(np.median(shares)) if rows else 0.0
+        found += [
+            f"with the name {row['name']} in them {share:.0%} of {row['texts']} texts turn {name}, with the median "
+            f"job's {median:.0%}: look at the corrections about {row['job']}; if they are right, raise "
+            "promote.max_job_flips in params.yaml"
+            for row, share in zip(rows, shares, strict=True)
+            if share - median > params.max_job_flips
+        ]
+    return found

@@ -96,7 +96,7 @@ def read_judgements() -> Judgements:
         best=_best(counted),
         smoke_error=str(tests["error"]),
         unreadable=str(tests.get("champion_unreadable", "")),
-        job_flips=read_csv(EVALUATION / JOB_FLIPS_FILE, ["job", "name", "texts", "share"]),
+        job_flips=read_csv(EVALUATION / JOB_FLIPS_FILE, ["job", "name", "texts", *(f"to_{name}" for name in NAMES)]),
     )
 
 

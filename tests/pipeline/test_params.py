@@ -51,9 +51,13 @@ def test_every_section_is_read_as_its_dataclass() -> None:
 
 
 def test_no_code_reads_a_section_in_another_way() -> None:
-    reads = re.compile(r"""\bparams\[["']|yaml\.safe_load\([^)]*params""")
-    sources = [path for folder in ("pipeline", "flows", "app") for path in (ROOT / folder).rglob("*.py")]
-    assert not [path for path in sources if reads.search(path.read_text(encoding="utf-8"))]
+    """Labelling alone takes the section as it stands, and checks it by `Options.of`."""
+    reads = re.compile(r"read_section\(|PARAMS_FILE|yaml\.safe_load\([^)]*params")
+    sources = [
+        path.relative_to(ROOT) for folder in ("pipeline", "flows", "app") for path in (ROOT / folder).rglob("*.py")
+    ]
+    found = {str(path) for path in sources if reads.search((ROOT / path).read_text(encoding="utf-8"))}
+    assert found <= {"pipeline/params.py", "pipeline/label/__main__.py", "flows/learn.py"}
 
 
 @dataclass(frozen=True)

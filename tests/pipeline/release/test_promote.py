@@ -326,7 +326,7 @@ def test_gold_that_was_learned_does_not_count(project: Path, model_copy: Callabl
 
 def flips(**shares: float) -> list[dict[str, Any]]:
     return [
-        {**dict.fromkeys(FLIP_COLUMNS, 0), "job": job, "name": job, "texts": 40, "share": share}
+        {**dict.fromkeys(FLIP_COLUMNS, 0), "job": job, "name": job, "texts": 40, "to_negative": round(40 * share)}
         for job, share in shares.items()
     ]
 
@@ -339,7 +339,7 @@ def test_answers_that_hang_on_one_jobs_name_stop_a_challenger(
     judged(RIGHT, RIGHT, job_flips=flips(비숍=0.425, 렌=0.1, 아델=0.075))
     found = write_production()
     assert found["verdict"] == "rejected"
-    assert "with the name 비숍 in them 42% of 40 texts are answered otherwise" in found["reasons"][0]
+    assert "with the name 비숍 in them 42% of 40 texts turn negative, with the median job's 10%" in found["reasons"][0]
     assert "raise promote.max_job_flips" in found["reasons"][0]
     # Where every name changes as much, the model has changed, not its opinion of a job.
     judged(RIGHT, RIGHT, job_flips=flips(비숍=0.425, 렌=0.4, 아델=0.375))
