@@ -5,10 +5,13 @@ stage writes it from the hand-written rows of `data/base/hand_written.jsonl`. `p
 """
 
 import argparse
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from pipeline import errors
 from pipeline.files import DataFileError, csv_bytes, read_rows, write_bytes
@@ -80,11 +83,24 @@ def built_in_bytes(source: Path = BUILT_IN) -> bytes:
     return csv_bytes(({"text": row["text"], "label": parse_label(row["mood"])} for row in rows), BASE_COLUMNS)
 
 
+def require_no_other(content: bytes, lock: Path = Path("dvc.lock")) -> None:
+    """Raise DataFileError when models have learned from another base file than this, as on a fresh clone."""
+    document = yaml.safe_load(lock.read_text(encoding="utf-8")) if lock.exists() else {}
+    recorded = [out.get("md5") for out in document.get("stages", {}).get("base", {}).get("outs", ())]
+    if recorded and hashlib.md5(content, usedforsecurity=False).hexdigest() not in recorded:
+        raise DataFileError(
+            f"{BASE_FILE} is missing, and the one that the models of this branch learned from is not the hand-written "
+            f"one: `dvc pull {BASE_FILE}` brings it, or put your own file there"
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Keep and check the file that is there; write the hand-written one where there is none."""
     argparse.ArgumentParser(prog="python -m pipeline.learn.base", description=__doc__).parse_args(arguments)
     if not BASE_FILE.exists():
-        write_bytes(BASE_FILE, built_in_bytes())
+        content = built_in_bytes()
+        require_no_other(content)
+        write_bytes(BASE_FILE, content)
     print(f"{BASE_FILE}: {check_base()}")
 
 

@@ -42,10 +42,14 @@ def quick_project(root: Path, **params: dict[str, Any]) -> Path:
 
 
 class QuickRepository(Repository):
-    """`Repository` with a stand-in for DVC. `calls`: its commands; `trained`: what each version learned from."""
+    """`Repository` with a stand-in for DVC. `calls`: its commands; `trained`: what each version learned from.
 
-    def __init__(self, root: Path) -> None:
+    `has_models`: whether DVC's cache has models; `remote`: the name of a remote that has them.
+    """
+
+    def __init__(self, root: Path, *, has_models: bool = True, remote: str = "") -> None:
         super().__init__(root)
+        self.has_models, self.remote = has_models, remote
         self.calls: list[tuple[str, ...]] = []
         self.trained: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
 
@@ -58,12 +62,17 @@ class QuickRepository(Repository):
         if command == "commit":
             for stage in words:
                 self._enter(stage, self._outputs(stage))
-        elif command == "repro" and words == ["base"]:
-            write_text(self.root / BASE_FILE, "text,label\n글,1\n")
-            self._enter("base", [BASE_FILE])
         elif command == "repro":
-            self._train()
-        elif command == "checkout":
+            if not (self.root / BASE_FILE).exists():
+                write_text(self.root / BASE_FILE, "text,label\n글,1\n")
+            self._enter("base", [BASE_FILE])
+            if words != ["base"]:
+                self._train()
+        elif command == "remote":
+            return self.remote
+        elif command == "checkout" and not self.has_models:
+            raise RepositoryError("missing from the cache")
+        elif command in ("checkout", "pull"):
             self._checkout(Path(words[0]))
         elif command == "get":
             raise RepositoryError("there is no remote")

@@ -1,5 +1,6 @@
 """Base: the user's own file is kept and checked; the hand-written one stands in."""
 
+import hashlib
 import os
 import shutil
 from collections import Counter
@@ -33,6 +34,21 @@ def test_the_hand_written_file_is_made_where_there_is_none(project: Path) -> Non
     BASE_FILE.unlink()
     base.main([])
     assert BASE_FILE.read_bytes() == first
+
+
+def test_an_own_file_that_is_missing_is_not_replaced_by_the_hand_written_one(project: Path) -> None:
+    """A fresh clone, before `dvc pull`: models of another base file would be trained in silence."""
+    base.main([])
+    made = hashlib.md5(BASE_FILE.read_bytes(), usedforsecurity=False).hexdigest()
+    BASE_FILE.unlink()
+    lock = "stages:\n  base:\n    outs:\n    - {path: data/base/merged_label_final.csv, md5: %s}\n"
+    Path("dvc.lock").write_text(lock % ("0" * 32))
+    with pytest.raises(DataFileError, match=r"`dvc pull data/base/merged_label_final\.csv`"):
+        base.main([])
+    assert not BASE_FILE.exists()
+    Path("dvc.lock").write_text(lock % made)
+    base.main([])
+    assert BASE_FILE.exists()
 
 
 def test_a_users_own_file_is_kept(project: Path) -> None:

@@ -17,6 +17,7 @@ from pipeline.labels import SENTIMENTS
 from pipeline.live.records import Feedback, Post
 from pipeline.live.store import Store
 from pipeline.release import model as release
+from pipeline.release.first import own_base
 from tests.support.project import make_project, run, write_labelled
 
 DVC = (sys.executable, "-m", "dvc")
@@ -63,6 +64,15 @@ def test_the_story_of_a_project(root: Path, store: Store, tmp_path: Path, monkey
     assert freeze_chunk(repository, 1, window=2) == "chunk-0001"  # again: nothing happens
     chunk_bytes = (root / "data/labeled_chunks/labeled_data_0001.csv").read_bytes()
 
+    # Before there is any model, `git checkout chunk-0001 && dvc pull` brings it, and ends well.
+    clone = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "--quiet", str(root), "clone")
+    run(clone, "git", "checkout", "--quiet", "chunk-0001")
+    run(clone, *DVC, "pull", "--quiet")
+    assert (clone / "data/labeled_chunks/labeled_data_0001.csv").read_bytes() == chunk_bytes
+    assert release.served_version(Repository(clone)) == "none"
+    shutil.rmtree(clone)
+
     # A run is killed while it trains; the next goes on with the version that was begun.
     def killed(*_: str) -> str:
         raise KeyboardInterrupt
@@ -85,7 +95,13 @@ def test_the_story_of_a_project(root: Path, store: Store, tmp_path: Path, monkey
     assert store.assign_archive(10) == 1
     assert freeze_archive(repository, store, 1, window=2) == "feedback-0001"
     assert repository.untrained() == ["feedback-0001"]
+    base = root / "data/base/merged_label_final.csv"  # and somebody puts a base file of their own there
+    base.write_bytes(base.read_bytes() + "내가 넣은 글,2\n".encode())
+    own = base.read_bytes()
+    assert own_base(repository)
     second = release.release_model(repository)
+    assert base.read_bytes() == own
+    assert not own_base(repository)
     assert second["challenger"] > begun
     assert second["champion"] == begun
     assert (root / "models/production/metadata.json").exists()
@@ -94,10 +110,11 @@ def test_the_story_of_a_project(root: Path, store: Store, tmp_path: Path, monkey
 
     # Everything is up to date, here and in a clone that has pulled, and nobody is asked for a label again.
     assert "up to date" in run(root, *DVC, "repro")
-    clone = tmp_path / "clone"
     run(tmp_path, "git", "clone", "--quiet", str(root), "clone")
-    with pytest.raises(AssertionError, match="0001"):  # the data is not there: it refuses and says what is missing
+    with pytest.raises(AssertionError, match="merged_label_final"):  # nothing is there: it says what is missing
         run(clone, *DVC, "repro")
+    # What is served comes along by itself: no model is trained as if there were none.
+    assert release.served_version(Repository(clone)) == second["production"]
     run(clone, *DVC, "pull", "--quiet")
     assert "up to date" in run(clone, *DVC, "repro")
 
@@ -129,6 +146,9 @@ def test_archives_beyond_the_window_are_joined_and_none_is_lost(tmp_path: Path) 
             store.add_feedback(Feedback(text=f"의견 {number}", label=number % 3))
             assert store.assign_archive(1) == number
             freeze_archive(Repository(root), store, number, window=2)
+    run(tmp_path, "git", "clone", "--quiet", "--branch", "feedback-0001", str(root), "clone")
+    run(tmp_path / "clone", *DVC, "pull", "--quiet")
+    assert "의견 1" in (tmp_path / "clone/data/archived_feedback/feedback_0001.csv").read_text(encoding="utf-8-sig")
     catalog = yaml.safe_load((root / "data/catalog.yaml").read_text())
     assert catalog["archives"] == ["0001-0002", "0003"]
     files = sorted((root / "data/archived_feedback").glob("*.csv"))
