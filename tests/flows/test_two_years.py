@@ -160,7 +160,6 @@ class Checkout:
         async def label(store: Store, number: int) -> LabelReport:
             return await self.label(store, number, llm)
 
-        numbers = {"cut": {"size": SIZE}, "archive": {"size": ARCHIVE}, "catalog": {"window": WINDOW}}
         real_writing = files.writing
         learn = flows.learn
         with ExitStack() as stack:
@@ -172,15 +171,13 @@ class Checkout:
                 ("get_run_logger", lambda: logging.getLogger("test")),
                 ("acreate_markdown_artifact", nothing),
                 ("score_new", lambda store, batch: ""),
+                ("_tell", lambda *_, **__: None),
                 ("label", label),
                 ("archive_feedback", learn.archive_feedback.fn),
                 ("freeze", learn.freeze.fn),
                 ("train_and_release", learn.train_and_release.fn),
             ):
                 stack.enter_context(mock.patch.object(learn, name, value))
-            real_params = learn.settings.params
-            params = lambda name: numbers.get(name) or real_params(name)  # noqa: E731
-            stack.enter_context(mock.patch.object(learn.settings, "params", params))
             here = Path.cwd()
             stack.callback(os.chdir, here)
             os.chdir(self.root)
@@ -343,9 +340,11 @@ class TwoYears(RuleBasedStateMachine):
 @pytest.mark.timeout(1800)
 def test_two_years(tmp_path: Path) -> None:
     class Here(TwoYears):
-        template = quick_project(tmp_path / "template")
+        template = quick_project(
+            tmp_path / "template", cut={"size": SIZE}, archive={"size": ARCHIVE}, catalog={"window": WINDOW}
+        )
 
-    examples = int(os.environ.get("MAPLE_EXAMPLES", "8"))
+    examples = int(os.environ.get("MAPLE_EXAMPLES", "6"))
     run_state_machine_as_test(
         Here,
         settings=settings(

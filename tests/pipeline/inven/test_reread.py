@@ -216,7 +216,7 @@ def test_judgements_of_the_old_text_do_not_count_for_the_new_one(serve: Serve, s
         return row["label"], row["source"]
 
     def says(kind: int, at: datetime) -> None:
-        number = store.add_feedback(Feedback("글", kind, board_id=BOARD, post_id=post_id))
+        number = store.add_feedback(Feedback("글", kind, board_id=BOARD, post_id=post_id, source="imported:test"))
         with store.writing() as connection:
             mine = update(feedback_table).where(feedback_table.c.id == number)
             connection.execute(mine.values(created_at=at.isoformat(timespec="seconds")))
@@ -233,7 +233,7 @@ def test_judgements_of_the_old_text_do_not_count_for_the_new_one(serve: Serve, s
     assert site.shown()[post_id]["keywords"] is None
     assert post_id in {row["post_id"] for row in store.posts_to_score("20261122T000000", 99)}
     assert len(store.posts_without_keywords("k1", 99)) == 30
-    assert store.posts_nobody_judged([(BOARD, post_id)]) == []
+    assert store.posts_not_settled([(BOARD, post_id)]) == []
     store.set_post_labels([label])  # the chunk is labelled later: its label is that of the frozen text
     assert mood() == (None, None)
     store.save_predictions("20261122T000000", [Prediction(BOARD, post_id, 1, 0.9)])

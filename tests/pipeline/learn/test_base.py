@@ -38,16 +38,16 @@ def test_the_hand_written_file_is_made_where_there_is_none(project: Path) -> Non
 
 def test_an_own_file_that_is_missing_is_not_replaced_by_the_hand_written_one(project: Path) -> None:
     """A fresh clone, before `dvc pull`: models of another base file would be trained in silence."""
-    base.main()
+    base.main([])
     made = hashlib.md5(BASE_FILE.read_bytes(), usedforsecurity=False).hexdigest()
     BASE_FILE.unlink()
     lock = "stages:\n  base:\n    outs:\n    - {path: data/base/merged_label_final.csv, md5: %s}\n"
     Path("dvc.lock").write_text(lock % ("0" * 32))
     with pytest.raises(DataFileError, match=r"`dvc pull data/base/merged_label_final\.csv`"):
-        base.main()
+        base.main([])
     assert not BASE_FILE.exists()
     Path("dvc.lock").write_text(lock % made)
-    base.main()
+    base.main([])
     assert BASE_FILE.exists()
 
 

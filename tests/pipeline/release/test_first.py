@@ -117,7 +117,7 @@ def test_an_own_base_file_is_tried_named_and_used(released: QuickRepository, roo
 
 def test_an_own_base_file_that_cannot_be_used_is_named(released: QuickRepository, root: Path) -> None:
     (root / BASE_FILE).write_text("text,label\n글,좋음\n", encoding="utf-8-sig")
-    with pytest.raises(DataFileError, match=r"merged_label_final\.csv, row 1"):
+    with pytest.raises(DataFileError, match=r"merged_label_final\.csv: 1 of 1 rows have another label"):
         see_to_model(released)
     assert len(released.tags("model")) == 1
 
