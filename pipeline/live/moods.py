@@ -113,8 +113,8 @@ class Moods(Database):
     def posts_not_settled(self, ids: Sequence[tuple[int, int]], client: str = "") -> list[dict[str, Any]]:
         """Of these posts (board, post id) the stored ones that people have not settled (`people`), in the order given.
 
-        Without those that `client` has answered, and those deleted or edited since: their labels are of a text that nobody
-        can see any more. Rows of board_id, post_id, title, body, url. At most 200 ids: they go into one query.
+        Without those that `client` has answered, and those deleted or edited since: their labels are of a text that
+        nobody can see any more. Rows of board_id, post_id, title, body, url. At most 200 ids: they go into one query.
         """
         post, answered = tuple_(posts.c.board_id, posts.c.post_id), tuple_(feedback.c.board_id, feedback.c.post_id)
         columns = (posts.c.board_id, posts.c.post_id, posts.c.title, posts.c.body, posts.c.url)
