@@ -456,6 +456,16 @@ def test_the_quarantine_stays_small(tmp_path: Path, monkeypatch: Any) -> None:
     assert (tmp_path / "page-5.html").read_bytes() == b"y"
 
 
+def test_large_pages_do_not_fill_the_disk(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(quarantine, "MOST_BYTES", 250)
+    for n in range(5):
+        path = quarantine.keep(tmp_path, f"page-{n}", b"x" * 100)
+        os.utime(path, (time.time() - 60 + n, time.time() - 60 + n))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["page-3.html", "page-4.html"]
+    assert quarantine.keep(tmp_path, "page-5", b"x" * 900).exists()  # the newest stays, however large
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_files_dated_ahead_leave_the_quarantine_before_those_of_today(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(quarantine, "MOST_FILES", 3)
     for n in range(3):
