@@ -63,6 +63,14 @@ def test_the_message_names_what_was_left_unfinished() -> None:
     )
 
 
+def test_the_message_tells_old_posts_and_a_killed_run() -> None:
+    due = Due(12, 1000, 0, 100, (), (), (), old_posts=400)
+    assert (str(due), due.anything) == ("12/1,000 posts, 0/100 corrections, 400/1,000 older posts", False)
+    assert Due(12, 1000, 0, 100, (), (), (), old_posts=1000).anything
+    due = Due(12, 1000, 0, 100, (), (), (), unfinished=True)
+    assert (str(due), due.anything) == ("12/1,000 posts, 0/100 corrections, a killed run to clear up after", True)
+
+
 @pytest.mark.parametrize(
     "due",
     [
